@@ -1,0 +1,1 @@
+"""What the `mtm` command does, one file per subcommand."""

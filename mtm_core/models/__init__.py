@@ -1,0 +1,1 @@
+"""Models: counts and a mask in, log rates out."""

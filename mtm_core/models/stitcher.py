@@ -1,0 +1,51 @@
+"""The unit table: one row per neuron, whatever the session, in place of one linear stitcher per session.
+
+A linear stitcher of a session (MtM, arXiv 2407.14668, section 3.3) is a matrix with one column per neuron. Kept as rows
+of one table under the neurons' uuids it is the same map, needs no padding, and a new session is new rows. The released
+code keys its stitchers by the number of neurons, so two sessions of equal size share one.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+SMALLEST_MEAN = 1e-4  # counts per bin assumed of a neuron that was silent in training
+VARIANCE_FLOOR = 0.05  # counts^2; without it one spike of a near-silent neuron would outweigh all other input
+
+
+class UnitTable(nn.Module):
+    """Input and read-out weights per neuron. All arguments `rows` are (N,) row numbers."""
+
+    def __init__(self, n_units: int, width: int) -> None:
+        super().__init__()
+        # Scale 1/sqrt(neurons of a session) would depend on the session; 1/sqrt(width) serves all.
+        self.input = nn.Parameter(torch.randn(n_units, width) / math.sqrt(width))
+        self.hidden_signal = nn.Parameter(torch.zeros(n_units, width))
+        self.readout = nn.Parameter(torch.randn(n_units, width) * 0.1 / math.sqrt(width))
+        self.bias = nn.Parameter(torch.zeros(n_units))
+        # Statistics of the training trials: counts per bin.
+        self.register_buffer("mean", torch.full((n_units,), SMALLEST_MEAN))
+
+    @torch.no_grad()
+    def set_means(self, rows: Int[Tensor, "N"], mean_counts: Float[Tensor, "N"]) -> None:
+        """Start every neuron at its training mean: a read-out that first has to learn it wastes most of the budget."""
+        mean = mean_counts.clamp_min(SMALLEST_MEAN)
+        self.mean[rows] = mean
+        self.bias[rows] = mean.log()
+
+    def embed(
+        self, visible: Float[Tensor, "B T N"], hidden: Bool[Tensor, "B T N"], rows: Int[Tensor, "N"]
+    ) -> Float[Tensor, "B T D"]:
+        """Sum over neurons: deviations from the training mean in Poisson standard deviations, and the hidden signal."""
+        mean = self.mean[rows]
+        deviation = (visible - mean) * (mean + VARIANCE_FLOOR).rsqrt()
+        signal = hidden.to(deviation.dtype) @ self.hidden_signal[rows]
+        return deviation @ self.input[rows] + signal
+
+    def read_out(self, states: Float[Tensor, "B T D"], rows: Int[Tensor, "N"]) -> Float[Tensor, "B T N"]:
+        """Log expected counts per bin."""
+        return (states @ self.readout[rows].T).float() + self.bias[rows]

@@ -1,0 +1,101 @@
+"""Pre-norm transformer over time bins with rotary positions (Su et al. 2021, arXiv 2104.09864, section 3.2.2).
+
+MtM learns one vector per bin, which fixes the number of bins; the revised paper reports rotary positions to be better
+on all its metrics. They take any number of bins, so windows may differ between recordings.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Num
+from torch import Tensor, nn
+
+LONGEST_PERIOD = 1e4  # bins; slowest rotation, as in the paper
+
+
+def rotary_angles(positions: Num[Tensor, "S"], head_width: int) -> Float[Tensor, "S half"]:
+    """Rotation of each pair of channels at each position, in radians."""
+    half = head_width // 2
+    speeds = LONGEST_PERIOD ** (-torch.arange(half, device=positions.device) / half)
+    return positions[:, None] * speeds
+
+
+def rotate(x: Float[Tensor, "B heads S width"], angles: Float[Tensor, "S half"]) -> Float[Tensor, "B heads S width"]:
+    """Turn queries or keys, so that their product depends on the distance between two bins."""
+    first, second = x.chunk(2, dim=-1)
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, may_read: Bool[Tensor, "..."] | None) -> Tensor:
+    """Scaled dot-product attention; may_read[..., i, j] says whether token i may read token j (None: all)."""
+    if q.device.type == "cpu" and q.requires_grad:
+        # torch's CPU kernel is up to four times slower backwards at 100 tokens than the three steps written out.
+        scores = (q * q.shape[-1] ** -0.5).contiguous() @ k.contiguous().transpose(-1, -2)
+        if may_read is not None:
+            scores = scores.masked_fill(~may_read, -math.inf)
+        return scores.softmax(dim=-1).to(v.dtype) @ v.contiguous()
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=may_read)
+
+
+class Dropout(nn.Module):
+    """Dropout in steps of 1/256 from random bytes: torch's own draws one float per element, serially on a CPU."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.cut = round(probability * 256)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.cut == 0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.cut / 256)
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        keep = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.cut
+        return x * (keep.to(x.dtype) * (256 / (256 - self.cut)))
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, width: int, n_heads: int, n_layers: int, dropout: float) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.dropout = Dropout(dropout)
+        for layer in (self.out, self.down):
+            # Residual branches start small, so that depth does not change the scale (GPT-2).
+            nn.init.normal_(layer.weight, std=0.1 / math.sqrt(2 * n_layers))
+
+    def forward(
+        self, x: Float[Tensor, "B S D"], angles: Float[Tensor, "S half"], may_read: Bool[Tensor, "..."] | None
+    ) -> Float[Tensor, "B S D"]:
+        n_batch, n_tokens, width = x.shape
+        qkv = self.qkv(self.norm_attention(x)).view(n_batch, n_tokens, 3, self.n_heads, width // self.n_heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        mixed = attend(rotate(q, angles), rotate(k, angles), v, may_read)
+        x = x + self.dropout(self.out(mixed.transpose(1, 2).reshape(n_batch, n_tokens, width)))
+        return x + self.dropout(self.down(F.gelu(self.up(self.norm_mlp(x)))))
+
+
+class Transformer(nn.Module):
+    """Blocks and a final norm."""
+
+    def __init__(self, width: int, n_heads: int, n_layers: int, dropout: float) -> None:
+        super().__init__()
+        self.head_width = width // n_heads
+        self.blocks = nn.ModuleList(Block(width, n_heads, n_layers, dropout) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self, x: Float[Tensor, "B S D"], positions: Num[Tensor, "S"], may_read: Bool[Tensor, "..."] | None
+    ) -> Float[Tensor, "B S D"]:
+        angles = rotary_angles(positions, self.head_width)
+        for block in self.blocks:
+            x = block(x, angles, may_read)
+        return self.norm(x)

@@ -1,0 +1,67 @@
+"""Counts and a mask in, expected counts out. No state, so any number of threads may share one model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+from .checkpoint import Checkpoint
+from .device import is_out_of_memory
+from .masking import Mask
+from .models.mtm import Batch, MtM
+from .session import Trials
+
+# Trials at a time. Few on a processor, where one block's activations should fit its cache (16 took two thirds of the
+# time of 64, width 128); many on a card, which is idle otherwise.
+MICRO_BATCH = {"cpu": 16, "cuda": 256}
+
+
+def to_batch(model: MtM, trials: Trials) -> Batch:
+    """The trials as the model reads them, on its device; raises UnknownSessionError."""
+    device = model.units.mean.device
+    rows, session_row = model.rows(trials.session_id, tuple(trials.unit_ids))
+    starts = torch.as_tensor(trials.bin_starts, dtype=torch.float32, device=device)
+    return Batch(torch.as_tensor(trials.counts, device=device), rows, session_row, starts)
+
+
+def predict(
+    model: MtM | Checkpoint, trials: Trials, mask: Mask, neurons: Int[ndarray, " n"] | None = None
+) -> Float[ndarray, "K T n"]:
+    """Expected counts per bin (float32) of every entry of `trials`, as `mask` lets the model see them.
+
+    mask: of shape (K, T, N); its scheme is the prompt. Bins without data (`trials.valid`) are hidden as well.
+    neurons: positions of the neurons to read out, all if None; the model reads the visible ones in any case.
+    Raises UnknownSessionError for a session the model was not trained on, ValueError for a mask of another shape.
+    """
+    if isinstance(model, Checkpoint):
+        model = model.model
+    if tuple(mask.hidden.shape) != trials.counts.shape:
+        raise ValueError(f"mask of shape {tuple(mask.hidden.shape)} for counts of shape {trials.counts.shape}")
+    if model.training:
+        raise ValueError("the model is in training mode, where dropout makes predictions random; call model.eval()")
+    mask = mask.restrict(torch.as_tensor(trials.valid))
+    batch = to_batch(model, trials)
+    if neurons is not None:
+        batch = replace(batch, read_rows=batch.unit_rows[torch.as_tensor(neurons, device=batch.unit_rows.device)])
+    with torch.inference_mode():
+        return log_rates(model, batch, mask, MICRO_BATCH[batch.counts.device.type]).exp().cpu().numpy()
+
+
+def log_rates(model: MtM, batch: Batch, mask: Mask, micro_batch: int) -> Float[Tensor, "B T n"]:
+    """Model output in pieces of `micro_batch` trials, halved as often as memory demands."""
+    starts = range(0, len(mask.hidden), micro_batch)
+    try:
+        return torch.cat([_piece(model, batch, mask, slice(start, start + micro_batch)) for start in starts])
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error) or micro_batch == 1:
+            raise
+    return log_rates(model, batch, mask, micro_batch // 2)
+
+
+def _piece(model: MtM, batch: Batch, mask: Mask, chosen: slice) -> Tensor:
+    counts = batch.counts[chosen]
+    return model(replace(batch, counts=counts), mask.rows(chosen).to(counts.device))

@@ -1,0 +1,1 @@
+"""Training: batches, masks, loss, validation, resuming."""
