@@ -128,7 +128,7 @@ def alf_cache(tmp_path) -> AlfCache:
 
 @pytest.fixture(scope="session")
 def untrained_model(tmp_path_factory) -> Path:
-    """The folder of a checkpoint named "simulated-mtm" that knows simulated-1 and has learned nothing yet."""
+    """The folder of a checkpoint named "untrained" that knows simulated-1 and has learned nothing yet."""
     from mtm_core.checkpoint import save_checkpoint
     from mtm_core.data.catalogue import open_session
     from mtm_core.masking import MTM_SCHEMES
@@ -137,7 +137,7 @@ def untrained_model(tmp_path_factory) -> Path:
     from mtm_core.training.loop import build_model
 
     trials = open_session("simulated-1").align()
-    folder = tmp_path_factory.mktemp("checkpoints") / "simulated-mtm"
+    folder = tmp_path_factory.mktemp("checkpoints") / "untrained"
     facts = {"data": [identity(trials)], "schemes": [scheme.label for scheme in MTM_SCHEMES]}
     save_checkpoint(folder, build_model(MtMConfig(width=64, n_layers=1), [trials]).eval(), facts)
     return folder

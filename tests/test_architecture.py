@@ -30,9 +30,11 @@ CORE = {
     "masking": {"session", "regions", "modality"},
     "modality": {"session", "regions"},
     "models": MODEL,
-    **{unit: CALCULATION | MODEL | {"atomic", "device"} for unit in CALCULATION},
+    "tensorfolder": {"atomic"},
+    **{unit: CALCULATION | MODEL | {"atomic", "device", "tensorfolder"} for unit in CALCULATION},
     "jobs": CALCULATION | MODEL | {"data", "atomic", "device"},
-    "__main__": CALCULATION | MODEL | LEAVES | {"data", "jobs", "serve"},
+    "commands": CALCULATION | MODEL | LEAVES | {"data", "jobs"},
+    "__main__": {"commands", "serve", "__init__"},
     "__init__": CALCULATION | MODEL | {"data"},
 }
 # `Session.align` looks its function up when called: data imports session, not the other way round.

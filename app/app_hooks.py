@@ -1,0 +1,27 @@
+"""When the server starts: open what the first visitor will see, so that nobody waits for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from . import compute
+from .recordings import models
+from .spec import Spec
+
+
+def on_server_loaded(server_context: object) -> None:
+    # In the background: the page itself is served at once, and shares what is ready by then.
+    threading.Thread(target=_warm, name="warm", daemon=True).start()
+
+
+def _warm() -> None:
+    spec = Spec()
+    if spec.model not in models():
+        return
+    try:
+        compute.picture(spec)
+        for _ in compute.scores(spec):
+            pass
+    except Exception:  # a broken bundle is reported to the visitor who opens it
+        logging.getLogger(__name__).exception("could not warm up")

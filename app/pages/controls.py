@@ -1,0 +1,186 @@
+"""The sidebar: which recording, model and trial, and what is hidden from the model."""
+
+from __future__ import annotations
+
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+
+from ..compute import default_prompt, default_ratio
+from ..recordings import catalogue, device_name, models
+from ..sentences import trial_sentence, unknown_session
+from ..spec import HAND, SCHEMES, SORTS, Hide, Spec
+from ..state import State
+from ..words import PROMPT_NAMES, SCHEME_NAMES
+from .parts import Announce, bind, button, follow, heading
+
+NARROW = {"size": "small", "sizing_mode": "stretch_width", "margin": (6, 12)}
+SMALL = {"margin": (0, 12, 4, 12), "styles": {"font-size": "12.5px", "opacity": ".8"}}
+WRAP = {"& .MuiMenuItem-root": {"whiteSpace": "normal"}}
+
+
+def view(state: State) -> list[pn.viewable.Viewable]:
+    return [
+        heading("Recording"),
+        *_recording(state),
+        heading("Hide from the model"),
+        *_masking(state),
+        heading("By hand"),
+        *_by_hand(state),
+    ]
+
+
+def _recording(state: State) -> list[pn.viewable.Viewable]:
+    sessions = pmui.Select(
+        label="Session",
+        options={entry.label: entry.id for entry in catalogue().values()},
+        value=state.spec.session,
+        searchable=True,
+        sx=WRAP,
+        **NARROW,
+    )
+    model = pmui.Select(label="Model", options=list(models()), value=state.spec.model, **NARROW)
+    sort = pmui.Select(label="Order of neurons", options={f"by {name}": name for name in SORTS}, **NARROW)
+    bind(state, sessions, lambda spec: spec.session, lambda value: open_session(state, value))
+    bind(state, model, lambda spec: spec.model, lambda value: state.go(model=value))
+    bind(state, sort, lambda spec: spec.sort, lambda value: state.go(sort=value))
+    return [sessions, _facts(state), model, *_trial(state), sort]
+
+
+def open_session(state: State, session: str) -> None:
+    """Another recording has other neurons, regions and trials: what was chosen by hand goes."""
+    hide = Hide(scheme=state.spec.hide.scheme, prompt=state.spec.hide.prompt, ratio=state.spec.hide.ratio)
+    if hide.by_hand:
+        hide = Hide()
+    state.go(session=session, trial=-1, neuron=-1, hide=hide)
+
+
+def _facts(state: State) -> pn.viewable.Viewable:
+    facts = Announce(label="note", **SMALL)
+
+    def draw() -> None:
+        if (picture := state.picture) is not None:
+            names, numbers = np.unique(picture.recording.region_names, return_counts=True)
+            regions = ", ".join(f"{name} {n}" for name, n in zip(names, numbers, strict=True))
+            facts.text = f"{picture.counts.shape[1]} neurons: {regions}. Model on {device_name()}."
+
+    follow(state, ["picture"], draw)
+    return facts
+
+
+def _trial(state: State) -> list[pn.viewable.Viewable]:
+    slider = pmui.IntSlider(label="Trial", start=0, end=1, **NARROW)
+    facts = Announce(label="note", **SMALL)
+
+    def draw() -> None:
+        if (picture := state.picture) is not None:
+            last = max(1, picture.recording.trials.n_trials - 1)
+            slider.param.update(end=last, label=f"Trial (0 to {last})")
+            facts.text = trial_sentence(picture.recording, picture.trial)
+
+    def present(spec: Spec) -> int:
+        return state.picture.recording.trial(spec.trial) if state.picture is not None else 0
+
+    follow(state, ["picture"], draw)
+    bind(state, slider, present, lambda value: state.go(trial=value))
+    return [slider, facts]
+
+
+def _masking(state: State) -> list[pn.viewable.Viewable]:
+    scheme = pmui.Select(
+        label="Masking scheme",
+        options={SCHEME_NAMES[name]: name for name in (*SCHEMES, HAND)},
+        description="Which neurons or bins are hidden at random. The Help tab explains each scheme.",
+        **NARROW,
+    )
+    prompt = pmui.Select(
+        label="Prompt",
+        options={"as the scheme": "", **{name: key for key, name in PROMPT_NAMES.items()}},
+        description="The hint that tells the model what is hidden.",
+        **NARROW,
+    )
+    ratio = pmui.IntSlider(label="Share hidden (%)", start=5, end=100, step=5, **NARROW)
+    again = button(
+        state,
+        "Draw again",
+        lambda: state.hide(seed=(state.spec.hide.seed + 1) % 1_000_000),
+        icon="casino",
+        margin=(0, 12, 6, 12),
+    )
+
+    def draw() -> None:
+        ratio.visible = again.visible = not state.spec.hide.by_hand
+        own = PROMPT_NAMES[default_prompt(state.spec.hide)]
+        prompt.options = {f"as the scheme ({own})": "", **{name: key for key, name in PROMPT_NAMES.items()}}
+
+    def present(spec: Spec) -> int:
+        if spec.hide.by_hand:
+            return ratio.value
+        return spec.hide.ratio if spec.hide.ratio >= 5 else round(100 * default_ratio(spec.hide.scheme))
+
+    follow(state, ["spec"], draw)
+    bind(state, scheme, lambda spec: spec.hide.scheme, lambda value: choose_scheme(state, value))
+    bind(state, prompt, lambda spec: spec.hide.prompt, lambda value: state.hide(prompt=value))
+    bind(state, ratio, present, lambda value: state.hide(ratio=value), on="value_throttled")
+    return [scheme, ratio, again, prompt]
+
+
+def choose_scheme(state: State, scheme: str) -> None:
+    state.go(hide=Hide(scheme=scheme, prompt=state.spec.hide.prompt, seed=state.spec.hide.seed))
+
+
+def _by_hand(state: State) -> list[pn.viewable.Viewable]:
+    chosen = list(state.spec.hide.regions)
+    regions = pmui.MultiChoice(label="Regions", options=chosen, sizing_mode="stretch_width", margin=(6, 12))
+    window = pmui.RangeSlider(label="Time window (s)", start=-0.5, end=1.5, step=0.02, format="0.00", **NARROW)
+
+    def draw() -> None:
+        if (picture := state.picture) is not None:
+            times = picture.recording.times
+            regions.options = sorted({*picture.recording.regions, *state.spec.hide.regions})
+            window.param.update(start=float(times[0]), end=float(times[-1]), step=picture.recording.trials.bin_size)
+            window.value = seconds(state.spec)  # after the ends, which would clip it
+
+    def seconds(spec: Spec) -> tuple[float, float]:
+        if state.picture is None:
+            return (-0.5, -0.5)
+        times = state.picture.recording.times
+        first, last = np.clip(spec.hide.window, 0, times.size - 1)
+        return round(float(times[first]), 4), round(float(times[last]), 4)
+
+    def pick_window(value: tuple[float, float]) -> None:
+        if state.picture is None:
+            return
+        times, size = state.picture.recording.times, state.picture.recording.trials.bin_size
+        first, last = (round((edge - times[0]) / size) for edge in value)
+        state.by_hand(window=(first, last) if last > first else (0, 0))
+
+    follow(state, ["picture"], draw)
+    bind(
+        state, regions, lambda spec: list(spec.hide.regions), lambda value: state.by_hand(regions=tuple(sorted(value)))
+    )
+    bind(state, window, seconds, pick_window, on="value_throttled")
+    return [regions, window]
+
+
+def warning(state: State) -> pn.viewable.Viewable:
+    """What the visitor must know before reading the pictures; hidden when there is nothing to say."""
+    line = Announce(label="alert", visible=False)
+    line.styles = {"padding": "8px 12px", "border-left": "4px solid #d98e04", "background": "rgba(217, 142, 4, .12)"}
+
+    def draw() -> None:
+        unknown = unknown_session(state.picture.recording) if state.picture is not None else ""
+        line.text = " ".join(filter(None, [state.message, unknown, untrained_prompt(state)]))
+        line.visible = bool(line.text)
+
+    follow(state, ["picture", "message"], draw)
+    return line
+
+
+def untrained_prompt(state: State) -> str:
+    """Empty if the model was trained with the present prompt."""
+    picture = state.picture
+    trained = picture.trained_prompts if picture is not None else ()
+    if not trained or not picture.recording.known or picture.prompt in trained:
+        return ""
+    return f"This model was never trained with the {PROMPT_NAMES[picture.prompt]} prompt; expect little of it."

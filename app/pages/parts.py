@@ -1,0 +1,217 @@
+"""Small pieces that pages are made of."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import panel as pn
+import panel_material_ui as pmui
+import param
+from bokeh.models import Range1d
+from bokeh.plotting import figure
+from panel.custom import JSComponent
+
+from ..spec import Spec
+from ..state import State
+
+MARKDOWN_STYLE = """
+p { margin: 0 0 6px } h3 { margin: 6px 0; font-size: 15px }
+ul { margin: 0; padding-left: 18px } li { margin: 3px 0 }
+"""
+TEXTS = Path(__file__).parent.parent / "text"
+
+
+def follow(state: State, names: Sequence[str], draw: Callable[[], None], tab: str = "") -> None:
+    """Call draw now and whenever one of the parameters changed; with `tab`, only while that tab is open.
+
+    Drawing happens on the document's next tick: results arrive outside its lock, and a burst becomes one drawing.
+    """
+    doc, queued = pn.state.curdoc, []
+
+    def tick() -> None:
+        queued.clear()
+        if tab and state.spec.tab != tab:
+            return
+        try:
+            draw()
+        except Exception as error:  # one broken part must not take the page with it
+            state.fail(error)
+
+    def later(*_: Any) -> None:
+        if not queued:
+            queued.append(True)
+            doc.add_next_tick_callback(tick) if doc and doc.session_context else tick()
+
+    state.param.watch(later, list(names))
+    tick()
+
+
+def on_zoom(state: State, ranges: Sequence[Range1d], draw: Callable[[], None]) -> None:
+    """Call draw after the view changed: once, when the ends of all ranges are known."""
+    queued = []
+
+    def tick() -> None:
+        queued.clear()
+        guarded(state, draw)()
+
+    def later(attr: str, old: Any, new: Any) -> None:
+        if not queued and (doc := ranges[0].document) is not None:
+            queued.append(True)
+            doc.add_next_tick_callback(tick)
+
+    for one in ranges:
+        one.on_change("start", later)
+        one.on_change("end", later)
+
+
+def guarded(state: State, act: Callable[..., None]) -> Callable[..., None]:
+    """An event handler whose failure becomes one sentence instead of a traceback."""
+
+    def handle(*arguments: Any) -> None:
+        try:
+            act(*arguments)
+        except Exception as error:  # events come from browsers: anything may be in them
+            state.fail(error)
+
+    return handle
+
+
+def bind(
+    state: State, widget: Any, read: Callable[[Spec], Any], write: Callable[[Any], None], on: str = "value"
+) -> Any:
+    """Keep a widget and the spec equal; `on` names the widget parameter that a visitor's act changes."""
+    syncing: list[bool] = []
+
+    def show() -> None:
+        syncing.append(True)
+        try:
+            if widget.value != (value := read(state.spec)):
+                widget.value = value
+        finally:
+            syncing.clear()
+
+    def act(event: Any) -> None:
+        if not syncing and event.new is not None:  # None: nothing to choose from
+            write(event.new)
+
+    widget.param.watch(guarded(state, act), on)
+    follow(state, ["spec", "picture"], show)
+    return widget
+
+
+def button(state: State, label: str, act: Callable[[], None], **options: Any) -> pmui.Button:
+    made = pmui.Button(label=label, size="small", **{"variant": "outlined", "margin": (4, 4), **options})
+    made.on_click(guarded(state, lambda _: act()))
+    return made
+
+
+def card(*objects: Any, **options: Any) -> pmui.Paper:
+    """A quiet surface that groups what belongs together."""
+    return pmui.Paper(
+        *objects,
+        elevation=0,
+        sizing_mode="stretch_width",
+        sx={"border": "1px solid", "borderColor": "divider", "borderRadius": "10px", "p": "10px 12px", "minWidth": 0},
+        **{"margin": (0, 0, 12, 0), **options},
+    )
+
+
+def flexible(plot: figure, width: int) -> pn.pane.Bokeh:
+    """A figure that shares its line with others and wraps below `width` px."""
+    plot.styles = {"flex": f"1 1 {width}px", "min-width": "0"}  # of the figure: styles of its pane are not passed on
+    return pn.pane.Bokeh(plot, sizing_mode="stretch_width", margin=0)
+
+
+def heading(text: str) -> pmui.Typography:
+    return pmui.Typography(text, variant="overline", margin=(8, 12, 0, 12), sx={"lineHeight": 1.8, "opacity": 0.75})
+
+
+def prose(name: str, **options: Any) -> pn.pane.Markdown:
+    """A text file of the project as a pane; never text from elsewhere."""
+    text = (TEXTS / f"{name}.md").read_text(encoding="utf-8")
+    return pn.pane.Markdown(text, sizing_mode="stretch_width", stylesheets=[MARKDOWN_STYLE], **{"margin": 0, **options})
+
+
+def explained(question: str, name: str) -> pmui.Details:
+    """A text that opens on request."""
+    return pmui.Details(prose(name), title=question, collapsed=True, sizing_mode="stretch_width", margin=(8, 0, 0, 0))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -> str:
+    """An HTML table; every cell is escaped here, so cells may come from files."""
+    cells = "".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f"<table><caption>{html.escape(caption)}</caption><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+TABLE_STYLE = """
+:host { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 13px; width: 100%; font-variant-numeric: tabular-nums; }
+caption { text-align: left; padding: 2px 0 6px; opacity: .75; }
+th, td { text-align: right; padding: 4px 8px; border-bottom: 1px solid rgba(128, 136, 145, .25); white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+th { font-weight: 600; }
+"""
+
+
+class Announce(JSComponent):
+    """One sentence that screen readers speak when it changes. Text only: it cannot carry markup."""
+
+    text = param.String()
+    label = param.String(default="status")
+
+    _esm = """
+    export function render({ model }) {
+      const line = document.createElement("p")
+      line.setAttribute("role", model.label)
+      line.setAttribute("aria-live", "polite")
+      line.style.cssText = "margin:0;font:inherit;line-height:1.45"
+      const show = () => { line.textContent = model.text }
+      show()
+      model.on("text", show)
+      return line
+    }
+    """
+
+
+class Width(JSComponent):
+    """The width of the visitor's window in CSS pixels, once it is known."""
+
+    pixels = param.Integer(default=0)
+
+    _esm = """
+    export function render({ model }) {
+      setTimeout(() => { model.pixels = window.innerWidth }, 0)  // after the page is wired up
+      return document.createElement("span")
+    }
+    """
+
+
+class CopyLink(JSComponent):
+    """Copy the address of the page, which holds everything the visitor chose."""
+
+    _esm = """
+    export function render() {
+      const button = document.createElement("button")
+      button.type = "button"
+      button.textContent = "Copy link"
+      button.addEventListener("click", async () => {
+        try { await navigator.clipboard.writeText(window.location.href); button.textContent = "Copied" }
+        catch (error) { window.prompt("Copy this address:", window.location.href) }
+        setTimeout(() => { button.textContent = "Copy link" }, 1600)
+      })
+      return button
+    }
+    """
+    _stylesheets = [
+        """
+    button { font: inherit; font-size: 13px; font-weight: 500; padding: 4px 10px; border-radius: 4px; cursor: pointer;
+      color: inherit; background: transparent; border: 1px solid currentColor; opacity: .85; min-height: 32px; }
+    button:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
+    """
+    ]

@@ -1,0 +1,169 @@
+"""The rasters side by side: recorded, what the model saw, reconstructed and, if simulated, true."""
+
+from __future__ import annotations
+
+import numpy as np
+import panel as pn
+from bokeh.events import SelectionGeometry, Tap
+from bokeh.models import Range1d
+
+from ..compute import Picture
+from ..plots.raster import (
+    SCORED,
+    STRIP,
+    TOP,
+    UNSCORED,
+    Raster,
+    Rows,
+    draw_raster,
+    draw_strips,
+    label_bands,
+    make_raster,
+    recolour,
+)
+from ..spec import Box
+from ..state import State
+from ..theme import MAX_COUNT, RASTER_HEIGHT, look
+from ..words import runs
+from .parts import flexible, follow, guarded, on_zoom
+
+PANELS = (
+    ("Recorded spikes", True),
+    ("What the model saw", True),
+    ("Reconstructed rate", False),
+    ("True rate (simulated)", False),
+)
+FEWEST_ROWS_NAMED = 0.025  # of all rows: thinner bands would print over each other
+MARGIN_ROWS = 3  # around what "Zoom to hidden" shows
+
+
+def rows_of(picture: Picture) -> Rows:
+    """Labels, colours and layers of a picture's neurons in display order."""
+    order, names = picture.order, picture.recording.region_names
+    layer = np.where(picture.target, SCORED, np.where(picture.hidden, UNSCORED, 0)).astype(np.uint8)
+    return Rows(
+        labels=[f"{n} · {names[n]}" for n in order],
+        colours=list(picture.recording.colours[order]),
+        bands=_bands(names[order]),
+        times=picture.recording.times,
+        layer=layer.T[order],
+    )
+
+
+def _bands(names: np.ndarray) -> list[tuple[float, str]]:
+    """Centre and name of each stretch of one region; none if the rows are not in regions."""
+    starts = np.flatnonzero(np.concatenate([[True], names[1:] != names[:-1]]))
+    if starts.size > np.unique(names).size:
+        return []
+    stops = np.append(starts[1:], names.size)
+    wide = (stops - starts) >= FEWEST_ROWS_NAMED * names.size
+    return [((a + b) / 2, str(names[a])) for a, b, keep in zip(starts, stops, wide, strict=True) if keep]
+
+
+class Rasters:
+    """The figures of one visitor; built once, then only their data change."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.x_range, self.y_range = Range1d(-1, 1), Range1d(0, 1)
+        ranges = self.x_range, self.y_range
+        self.rasters = [make_raster(*panel, ranges, first=i == 0) for i, panel in enumerate(PANELS)]
+        # The first shows the axis of neurons as well: all get the same width inside the axes.
+        self.panes = [flexible(r.figure, width) for r, width in zip(self.rasters, (300, 240, 240, 240), strict=True)]
+        for pane in self.panes:
+            pane.visible = False  # until there is a picture: no empty axes
+        self.action = "neuron"  # what a click does: hide a "neuron", a "region", or "look" at a neuron
+        self._shape = (0, 0.0)
+        for raster in self.rasters:
+            raster.figure.on_event(Tap, guarded(state, self._tap))
+            raster.figure.on_event(SelectionGeometry, guarded(state, self._drag))
+        on_zoom(state, [self.y_range], self._redraw)
+        follow(state, ["picture"], self.draw)
+        follow(state, ["dark"], self._paint)
+
+    def view(self) -> pn.FlexBox:
+        return pn.FlexBox(*self.panes, sizing_mode="stretch_width", gap="4px", min_height=RASTER_HEIGHT + 110)
+
+    # --- drawing ------------------------------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        if (picture := self.state.picture) is None:
+            return
+        n_rows, times = picture.order.size, picture.recording.times
+        if self._shape != (n_rows, times[0]):
+            self._shape = (n_rows, times[0])
+            self.x_range.update(start=times[0] - STRIP * (times[-1] - times[0]), end=times[-1])
+            self.show_rows(0, n_rows)
+            self._paint()
+        self._redraw()
+
+    def _redraw(self) -> None:
+        if (picture := self.state.picture) is None:
+            return
+        rows, size = rows_of(picture), picture.recording.trials.bin_size
+        shown = _values(picture)
+        for raster, pane, values in zip(self.rasters, self.panes, shown, strict=True):
+            pane.visible = values is not None
+            if values is None:
+                continue
+            scaled = values if raster.spikes else values / np.float32(size)
+            draw_raster(raster, rows, scaled.T[picture.order], self._high(raster))
+            draw_strips(raster, rows, look(self.state.dark))
+            label_bands(raster, rows.bands)
+
+    def _high(self, raster: Raster) -> float:
+        return MAX_COUNT if raster.spikes else self.state.picture.recording.high_hz
+
+    def _paint(self) -> None:
+        if self.state.picture is not None:
+            for raster in self.rasters:
+                recolour(raster, look(self.state.dark), self._high(raster))
+                draw_strips(raster, rows_of(self.state.picture), look(self.state.dark))
+
+    def show_rows(self, low: float, high: float) -> None:
+        self.y_range.update(start=low, end=low + (high - low) * (1 + TOP))
+
+    def show_all(self) -> None:
+        if self.state.picture is not None:
+            self.show_rows(0, self.state.picture.order.size)
+
+    def show_hidden(self) -> None:
+        """Zoom to the first stretch of rows that hold hidden entries but are not always hidden together with all."""
+        if self.state.picture is None:
+            return
+        stretches = runs(self.state.picture.target.any(0)[self.state.picture.order])
+        if stretches:
+            start, end = max(stretches, key=lambda run: run[1] - run[0])
+            n_rows = self.state.picture.order.size
+            self.show_rows(max(0, start - MARGIN_ROWS), min(n_rows, end + MARGIN_ROWS))
+
+    # --- acting -------------------------------------------------------------------------------------------------------
+
+    def _tap(self, event: Tap) -> None:
+        picture = self.state.picture
+        if picture is None or not 0 <= event.y < picture.order.size:
+            return
+        neuron = int(picture.order[int(event.y)])
+        if event.x < picture.recording.times[0] or self.action == "region":
+            self.state.toggle_region(str(picture.recording.region_names[neuron]))
+        elif self.action == "look":
+            self.state.go(neuron=neuron)
+        else:
+            self.state.toggle_neuron(neuron)
+
+    def _drag(self, event: SelectionGeometry) -> None:
+        picture, shape = self.state.picture, event.geometry
+        if picture is None or not event.final or shape["type"] != "rect":
+            return
+        n_bins, n_rows = picture.counts.shape
+        size, start = picture.recording.trials.bin_size, picture.recording.times[0]
+        bins = np.clip([np.floor((shape["x0"] - start) / size), np.ceil((shape["x1"] - start) / size)], 0, n_bins)
+        rows = np.clip([np.floor(shape["y0"]), np.ceil(shape["y1"])], 0, n_rows)
+        if bins[1] > bins[0] and rows[1] > rows[0]:
+            box = Box(self.state.spec.sort, int(rows[0]), int(rows[1]), int(bins[0]), int(bins[1]))
+            self.state.by_hand(boxes=(*self.state.hand.boxes, box))
+
+
+def _values(picture: Picture) -> tuple[np.ndarray | None, ...]:
+    seen = np.where(picture.hidden, 0, picture.counts)
+    return picture.counts, seen, picture.rates, picture.true_rates

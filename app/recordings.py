@@ -1,0 +1,221 @@
+"""The recordings and models a visitor can pick, opened once for all visitors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.linalg import eigh
+
+from mtm_core import list_sessions, open_session
+from mtm_core.checkpoint import NAME, Checkpoint, load_checkpoint
+from mtm_core.device import pick_device
+from mtm_core.masking import region_codes
+from mtm_core.paths import assets_dir
+from mtm_core.regions import region_color, sort_regions
+from mtm_core.session import Trials
+from mtm_core.tensorfolder import TensorFolder
+
+from .words import plain
+
+MAX_TEST_TRIALS = 32  # scores shown while one plays; "Score the session" uses all
+NEW_SESSION_WINDOW = (-0.5, 1.5)  # s
+NEW_SESSION_BIN = 0.02  # s; the bin of the published models, for sessions no model prescribes one
+SIMILARITY_BIN = 5  # bins summed before correlating: single 20 ms bins are mostly noise
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the list of recordings, ready to be shown."""
+
+    id: str
+    subject: str
+    date: str
+    n_neurons: int
+    n_trials: int
+    regions: tuple[str, ...]
+    simulated: bool
+    window: tuple[float, float]  # s around the stimulus
+    bin_size: float  # s, for a model that does not know the session
+    problem: str  # why it cannot be opened, or ""
+
+    @property
+    def label(self) -> str:
+        size = f"{self.n_neurons} neurons · {self.n_trials} trials"
+        name = self.id if self.simulated else self.id[:8]
+        return " · ".join([name, self.subject, self.date, size, ", ".join(self.regions) or self.problem])
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A session cut into trials the way the chosen model reads it."""
+
+    entry: Entry
+    trials: Trials
+    model: str
+    known: bool  # the model was trained on this session
+    test: np.ndarray  # positions of held-out trials, at most MAX_TEST_TRIALS
+    region_names: np.ndarray  # per neuron, harmless text
+    colours: np.ndarray  # per neuron, of its region
+    regions: tuple[str, ...]  # names in the order of the Allen table
+    high_hz: float  # top of the rate scale
+
+    @lru_cache(maxsize=3)  # noqa: B019 (recordings live as long as the process)
+    def order(self, sort: str) -> np.ndarray:
+        """Neurons in display order, from the bottom row to the top row."""
+        return _ORDERS[sort](self.trials)[::-1]
+
+    @property
+    def times(self) -> np.ndarray:
+        """Left edges of the bins and the right edge of the last, s."""
+        return self.trials.window[0] + self.trials.bin_size * np.arange(self.trials.n_bins + 1)
+
+    def trial(self, chosen: int) -> int:
+        """A valid trial position for what the address says."""
+        if chosen < 0:
+            return int(self.test[0]) if self.test.size else 0
+        return min(chosen, self.trials.n_trials - 1)
+
+
+@cache
+def catalogue() -> dict[str, Entry]:
+    """Every recording by id: simulated ones, and real ones below MTM_CACHE_DIR."""
+    rows = list_sessions().to_dict("records")
+    return {
+        row["id"]: Entry(
+            id=row["id"],
+            subject=plain(row["subject"]),
+            date=plain(row["date"]),
+            n_neurons=int(row["n_neurons"]),
+            n_trials=int(row["n_trials"]),
+            regions=tuple(plain(name) for name in row["regions"]),
+            simulated=row["source"] == "simulated",
+            window=_given(row["window"], NEW_SESSION_WINDOW),
+            bin_size=max(NEW_SESSION_BIN, _given(row["bin_size"], 0.0)),
+            problem=plain(row["problem"]),
+        )
+        for row in rows
+    }
+
+
+def _given(value: Any, default: Any) -> Any:
+    """A cell of the table, or the default where it is empty (None or NaN)."""
+    if isinstance(value, Sequence):
+        return tuple(float(edge) for edge in value)
+    return default if value is None or value != value else value
+
+
+def device_name() -> str:
+    return pick_device().type.upper()
+
+
+@cache
+def models() -> dict[str, Path]:
+    """Checkpoint folders by name: the bundled ones and those in the folders that MTM_CHECKPOINTS lists."""
+    extra = filter(None, os.environ.get("MTM_CHECKPOINTS", "").split(os.pathsep))
+    roots = [assets_dir() / "checkpoints", *map(Path, extra)]
+    found: dict[str, Path] = {}
+    for root in roots:
+        folders = [root, *sorted(p for p in root.iterdir() if p.is_dir())] if root.is_dir() else []
+        found |= {f.name: f for f in folders if TensorFolder(f, NAME).manifest_file.is_file() and f.name not in found}
+    return found
+
+
+@lru_cache(maxsize=4)
+def checkpoint(model: str) -> Checkpoint:
+    """The model of that name, on the GPU if there is one."""
+    if model not in models():
+        raise ValueError(f"there is no model named {plain(model)}; pick one from the list")
+    return load_checkpoint(models()[model], pick_device())
+
+
+@lru_cache(maxsize=6)
+def recording(session: str, model: str) -> Recording:
+    """Open a session as `model` reads it, or with settings of its own if the model does not know it."""
+    if session not in catalogue():
+        raise ValueError(f"there is no recording named {plain(session)}; pick one from the list")
+    entry = catalogue()[session]
+    trained = {about["session"]: about for about in checkpoint(model).manifest["data"]}
+    known = session in trained
+    if known:
+        about = trained[session]
+        settings = (about["event"], tuple(about["window"]), about["bin_size"], about["region_level"])
+        trials = open_session(session).align(*settings)
+    else:
+        trials = open_session(session).align(window=entry.window, bin_size=entry.bin_size)
+    names = trials.regions.astype(str)
+    colours = {name: region_color(name) for name in np.unique(names)}
+    return Recording(
+        entry=entry,
+        trials=trials,
+        model=model,
+        known=known,
+        test=_spread(np.flatnonzero(trials.split == "test"), MAX_TEST_TRIALS),
+        region_names=np.array([plain(name) for name in names]),
+        colours=np.array([colours[name] for name in names]),
+        regions=tuple(plain(name) for name in sort_regions(names)),
+        high_hz=_high_hz(trials),
+    )
+
+
+def _spread(positions: np.ndarray, n: int) -> np.ndarray:
+    """At most n positions, evenly spread over all of them."""
+    if positions.size <= n:
+        return positions
+    return positions[np.linspace(0, positions.size - 1, n).round().astype(int)]
+
+
+def _training(trials: Trials) -> Trials:
+    # The order and scales of the pictures must not be fitted to the trials the model is judged on.
+    return trials.select("train") if (trials.split == "train").any() else trials
+
+
+def _high_hz(trials: Trials) -> float:
+    """Rate below which nearly all training rates lie, as 1, 2 or 5 times a power of ten."""
+    typical = np.quantile(_training(trials).counts.mean(0, dtype=np.float64) / trials.bin_size, 0.99)
+    steps = np.outer(10.0 ** np.arange(-1, 4), [1, 2, 5]).ravel()
+    return float(steps[min(np.searchsorted(steps, typical), steps.size - 1)])
+
+
+# --- orders of neurons --------------------------------------------------------------------------------------------
+
+
+def _mean_rate(trials: Trials) -> np.ndarray:
+    return _training(trials).counts.mean((0, 1), dtype=np.float64)
+
+
+def _by_region(trials: Trials) -> np.ndarray:
+    """Regions in the order of the Allen table, busy neurons of each first."""
+    rank = {name: i for i, name in enumerate(sort_regions(trials.regions.astype(str)))}
+    return np.lexsort([-_mean_rate(trials), np.array([rank[name] for name in trials.regions.astype(str)])])
+
+
+def _by_rate(trials: Trials) -> np.ndarray:
+    return np.argsort(-_mean_rate(trials), kind="stable")
+
+
+def _by_similarity(trials: Trials) -> np.ndarray:
+    """Neurons by their angle in the plane of the two leading components of their correlations."""
+    counts = _training(trials).counts
+    n_bins = counts.shape[1] // SIMILARITY_BIN * SIMILARITY_BIN or counts.shape[1]
+    blocks = (counts.shape[0], -1, min(SIMILARITY_BIN, n_bins), counts.shape[2])
+    table = counts[:, :n_bins].astype(np.float32).reshape(blocks).sum(2).reshape(-1, counts.shape[2])
+    table = (table - table.mean(0)) / np.maximum(table.std(0), 1e-6)
+    n_neurons = table.shape[1]
+    if n_neurons < 2:
+        return np.arange(n_neurons)
+    _, plane = eigh(table.T @ table / len(table), subset_by_index=[n_neurons - 2, n_neurons - 1])
+    return np.argsort(np.arctan2(plane[:, 1], plane[:, 0]), kind="stable")
+
+
+_ORDERS = {"region": _by_region, "rate": _by_rate, "similarity": _by_similarity}
+
+
+def codes(trials: Trials) -> torch.Tensor:
+    return region_codes(trials.regions)

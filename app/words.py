@@ -1,0 +1,61 @@
+"""Sentences and names for people. Every name that comes from a file passes through `plain` before it is shown."""
+
+from __future__ import annotations
+
+import numpy as np
+
+MAX_NAME = 64
+# Some widgets and panes render text as HTML. Look-alikes keep a name readable and make it harmless everywhere.
+_HARMLESS = str.maketrans({"<": "‹", ">": "›", "&": "＆", '"': "″", "`": "′"})
+
+SCHEME_NAMES = {
+    "hand": "By hand",
+    "neuron": "Neurons (co-smoothing)",
+    "causal": "Time, from the past only (causal)",
+    "intra_region": "Neurons within one region",
+    "inter_region": "A whole region",
+    "temporal": "Random time bins",
+    "random_token": "Random patches",
+}
+PROMPT_NAMES = {
+    "neuron": "neuron",
+    "causal": "causal",
+    "intra_region": "intra-region",
+    "inter_region": "inter-region",
+    "temporal": "temporal",
+    "random_token": "random token",
+}
+TASK_NAMES = {
+    "co_smoothing": "Co-smoothing",
+    "forward_prediction": "Forward prediction",
+    "intra_region": "Intra-region",
+    "inter_region": "Inter-region",
+}
+
+
+def plain(text: object) -> str:
+    """Text from a file as one short printable line without markup."""
+    line = "".join(c if c.isprintable() else " " for c in str(text)).translate(_HARMLESS)
+    return line if len(line) <= MAX_NAME else line[: MAX_NAME - 1] + "…"
+
+
+def count(number: int, noun: str) -> str:
+    """1 neuron, 1,200 neurons."""
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def seconds(value: float) -> str:
+    """Time left, rounded as one would say it."""
+    return f"{value:.0f} s" if value < 90 else f"{value / 60:.0f} min"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A score with a real minus sign; "–" where it is not defined."""
+    return "–" if value is None or not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """Stretches of True as (start, end), end excluded."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

@@ -1,0 +1,209 @@
+"""Undo, redo, and whose result is shown. Model work is replaced by functions that count."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import replace
+
+from app.spec import HAND, Hide, Spec
+from app.state import State, Work, picture_key
+
+
+class Fake:
+    """Work that records what was asked for; `gate` holds pictures back, `broken` makes them fail."""
+
+    def __init__(self) -> None:
+        self.pictures: list[Spec] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.broken = False
+
+    def picture(self, spec):
+        self.pictures.append(spec)
+        self.gate.wait(5)
+        if self.broken:
+            raise ValueError("the file is damaged")
+        return spec
+
+    def steps(self, spec):
+        yield from ((i / 4, f"{i} of 4") for i in range(1, 5))
+
+    def scores(self, spec):
+        yield from (("half", spec), ("all", spec))
+
+    def work(self) -> Work:
+        return Work(self.picture, self.scores, self.steps, self.steps)
+
+
+async def settled(state: State) -> None:
+    for _ in range(400):
+        await asyncio.sleep(0.005)
+        if not state.working and (state.job is None or state.job.state != "running"):
+            return
+    raise AssertionError("still working")
+
+
+def run(scenario) -> None:
+    asyncio.run(scenario(Fake()))
+
+
+def test_a_burst_of_choices_is_one_inference():
+    async def scenario(fake):
+        state = State(fake.work())
+        for trial in range(50):
+            state.go(trial=trial)
+        await settled(state)
+        assert [spec.trial for spec in fake.pictures] == [49]
+        assert state.picture.trial == 49
+
+    run(scenario)
+
+
+def test_a_result_for_an_older_choice_is_dropped():
+    async def scenario(fake):
+        state, shown = State(fake.work()), []
+        state.param.watch(lambda event: shown.append(event.new.trial), "picture")
+        fake.gate.clear()
+        state.go(trial=1)
+        await asyncio.sleep(0.05)  # trial 1 is being computed
+        state.go(trial=2)
+        fake.gate.set()
+        await settled(state)
+        assert [spec.trial for spec in fake.pictures] == [1, 2] and shown == [2]
+
+    run(scenario)
+
+
+def test_scores_follow_what_is_hidden_but_not_the_trial():
+    async def scenario(fake):
+        state, asked = State(fake.work()), []
+        state._work = replace(state._work, scores=lambda spec: asked.append(spec) or iter([spec]))
+        state.go(trial=3)
+        await settled(state)
+        state.go(trial=4)
+        await settled(state)
+        state.toggle_neuron(5)
+        await settled(state)
+        assert [spec.hide.neurons for spec in asked] == [(), (5,)]
+
+    run(scenario)
+
+
+def test_undo_and_redo_go_through_everything_but_tabs():
+    async def scenario(fake):
+        state = State(fake.work())
+        state.toggle_neuron(3)
+        state.toggle_region("CA1")
+        state.go(tab="leak")
+        assert state.spec.hide == Hide(scheme=HAND, neurons=(3,), regions=("CA1",))
+        state.undo()
+        assert state.spec.hide.regions == () and state.spec.tab == "leak"
+        state.undo()
+        assert state.spec.hide == Hide() and not state.can_undo
+        state.redo()
+        state.redo()
+        assert state.spec.hide.regions == ("CA1",) and not state.can_redo
+        state.undo()
+        state.toggle_neuron(9)
+        assert not state.can_redo, "a new choice ends the future that was undone"
+        await settled(state)
+
+    run(scenario)
+
+
+def test_dragging_through_trials_is_one_step_of_undo():
+    async def scenario(fake):
+        state = State(fake.work(), spec=Spec(trial=10))
+        for trial in (11, 12, 13):
+            state.go(trial=trial)
+        state.undo()
+        assert state.spec.trial == 10
+        await settled(state)
+
+    run(scenario)
+
+
+def test_hiding_by_hand_leaves_the_scheme_and_a_second_click_shows_again():
+    async def scenario(fake):
+        state = State(fake.work(), spec=Spec(hide=Hide(scheme="causal", seed=4)))
+        state.toggle_neuron(7)
+        assert state.spec.hide == Hide(scheme=HAND, neurons=(7,)) and state.spec.neuron == 7
+        state.toggle_neuron(7)
+        assert state.spec.hide.neurons == ()
+        await settled(state)
+
+    run(scenario)
+
+
+def test_a_failed_inference_keeps_the_picture_and_says_why():
+    async def scenario(fake):
+        state = State(fake.work())
+        state.start()
+        await settled(state)
+        before = state.picture
+        fake.broken = True
+        state.go(trial=8)
+        await settled(state)
+        assert state.picture is before and state.message == "the file is damaged"
+        fake.broken = False
+        state.go(trial=9)
+        await settled(state)
+        assert state.picture.trial == 9
+
+    run(scenario)
+
+
+def test_a_surprising_error_is_not_shown_in_its_own_words():
+    async def scenario(fake):
+        state = State(fake.work())
+        state.fail(KeyError("/secret/place"))
+        assert "secret" not in state.message and state.message
+
+    run(scenario)
+
+
+def test_cancel_keeps_what_was_done_and_says_so():
+    async def scenario(fake):
+        state, seen = State(fake.work()), []
+
+        def cancel_at_half(event):
+            seen.append(event.new.share)
+            if event.new.share == 0.5:
+                state.cancel()
+
+        state.param.watch(cancel_at_half, "job")
+        state.run("tasks")
+        await settled(state)
+        await asyncio.sleep(0.05)
+        assert state.job.state == "cancelled" and state.job.result == "2 of 4" and max(seen) == 0.5
+
+    run(scenario)
+
+
+def test_a_job_runs_to_its_end_with_progress():
+    async def scenario(fake):
+        state = State(fake.work())
+        state.run("leak")
+        state.run("tasks")  # one at a time: ignored
+        await settled(state)
+        assert (state.job.kind, state.job.state, state.job.share, state.job.result) == ("leak", "done", 1.0, "4 of 4")
+
+    run(scenario)
+
+
+def test_nothing_is_computed_for_a_visitor_who_left():
+    async def scenario(fake):
+        state = State(fake.work())
+        state.close()
+        state.go(trial=5)
+        await asyncio.sleep(0.05)
+        assert fake.pictures == [] and not state.working
+
+    run(scenario)
+
+
+def test_a_picture_depends_on_neither_tab_nor_neuron():
+    spec = Spec(trial=2, sort="rate")
+    assert picture_key(replace(spec, tab="help", neuron=9)) == picture_key(spec)
+    assert picture_key(replace(spec, sort="region")) != picture_key(spec)
