@@ -81,7 +81,7 @@ class Mask:
         scheme = self.scheme.to(device) if isinstance(self.scheme, Tensor) else self.scheme
         return Mask(self.hidden.to(device), self.target.to(device), scheme)
 
-    def rows(self, chosen: slice) -> Mask:
+    def rows(self, chosen: slice | Int[Tensor, " rows"]) -> Mask:
         """The mask of a part of the batch."""
         scheme = self.scheme[chosen] if isinstance(self.scheme, Tensor) else self.scheme
         return Mask(self.hidden[chosen], self.target[chosen], scheme)
@@ -202,6 +202,9 @@ def draw_mask(
 
 
 def _columns(shape: tuple[int, int, int], flags: Tensor) -> Bool[Tensor, "B T N"]:
+    """The flagged neurons in all bins. Whoever asks to hold out what is not there must not get everything to see."""
+    if not bool(flags.any()):
+        raise ValueError(f"there is no such neuron or region among {shape[2]} neurons; count from 0")
     return flags.view(1, 1, -1).expand(shape)
 
 
@@ -213,6 +216,8 @@ def hold_out_neuron(shape: tuple[int, int, int], held_out: int) -> Mask:
 
 def hold_out_future(shape: tuple[int, int, int], n_future: int) -> Mask:
     """Forward prediction: the last bins of all neurons are hidden and scored."""
+    if not 1 <= n_future <= shape[1]:
+        raise ValueError(f"{n_future} future bins of {shape[1]}; give 1 to {shape[1]}")
     hidden = (torch.arange(shape[1]) >= shape[1] - n_future).view(1, -1, 1).expand(shape)
     return Mask(hidden, hidden, Scheme.CAUSAL)
 

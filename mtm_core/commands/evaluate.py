@@ -73,6 +73,8 @@ def result(checkpoint: Checkpoint, trials: Trials, scores: dict[str, dict[str, T
 
 def run(options: argparse.Namespace) -> int:
     device = pick_device(options.device)
+    if options.json:
+        Path(options.json).parent.mkdir(parents=True, exist_ok=True)  # refused now, not after minutes of scoring
     checkpoint = load_checkpoint(options.checkpoint, device)
     trials = trials_of(checkpoint, options.session, options.cache_dir)
     about = f"{trials.n_neurons} neurons, {int((trials.split == options.split).sum())} {options.split} trials"

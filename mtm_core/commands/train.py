@@ -142,6 +142,7 @@ def run(options: argparse.Namespace) -> int:
     sessions = open_trials(options)
     model_config, config = settings(options)
     state = new_run(build_model(model_config, sessions, config.seed).to(device), config)
+    out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is refused now, not after the training
     if load_run(out, state, sessions, config):
         print(f"going on at step {state.step} of the run in {out}")
     n_parameters = sum(p.numel() for p in state.model.parameters())

@@ -60,6 +60,8 @@ def training_moments(trials: Trials) -> Moments:
     smooth = smoothed_deviations(train, mean)[train.valid]
     scale = np.sqrt(smooth.var(axis=0) + 1e-6)  # a silent neuron must not be divided by 0
     width = n_future_bins(trials.n_bins)
+    if trials.n_bins < 2 * width:
+        raise ValueError("a window of one bin has no past to predict from; choose a longer window or shorter bins")
     starts = range(width, trials.n_bins - width + 1, STRIDE)
     past, future = (
         np.concatenate(side) for side in zip(*(_before_and_after(train, psth, s) for s in starts), strict=True)

@@ -61,6 +61,8 @@ class SpikeSums:
         r = _check_rates(np.where(scored, rates, 1.0))
         over = tuple(range(y.ndim - 1))
         y = np.where(scored, y, 0.0)
+        if not (y >= 0).all():
+            raise ValueError("counts hold negative values or NaN; give numbers of spikes")
         self.n_entries[neurons] += scored.sum(over)
         self.spikes[neurons] += y.sum(over)
         self.expected[neurons] += np.where(scored, r, 0.0).sum(over)
