@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-NEVER_TARGET = frozenset({"root", "void"})  # labels for "not known": not a region one could hide
+from .regions import NEVER_TARGET
+
 PATCH_NEURONS = 128  # a random token is this many neighbouring neurons in one bin (NDT2 patches)
 
 

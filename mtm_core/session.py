@@ -144,11 +144,6 @@ class Trials:
         )
 
 
-def rates_hz(counts: ndarray, bin_size: float) -> ndarray:
-    """Counts or expected counts per bin as spikes per second; bin_size in seconds."""
-    return np.asarray(counts, dtype=np.float32) / np.float32(bin_size)
-
-
 def identity(trials: Trials) -> dict[str, Any]:
     """What a score or a checkpoint must say about its data, as JSON: equal exactly if data and split are equal."""
     # Which trial is in which split: labels alone would agree for trials that are shifted by one.

@@ -7,7 +7,6 @@ from small import small_trials
 
 from mtm_core.masking import (
     DEFAULT_RATIO,
-    NEVER_TARGET,
     PATCH_NEURONS,
     Mask,
     Scheme,
@@ -20,6 +19,7 @@ from mtm_core.masking import (
     join,
     region_codes,
 )
+from mtm_core.regions import NEVER_TARGET
 from mtm_core.training.loss import poisson_loss
 
 SHAPE = (400, 10, 12)
