@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mtm_core.evaluation.metrics import SpikeSums
-from mtm_core.evaluation.tasks import TASKS, score_task
+from mtm_core.evaluation.tasks import TASKS, score_task, train_means
 from mtm_core.masking import DEFAULT_RATIO, Mask, Scheme, draw_mask, free_mask
 from mtm_core.predict import predict
 
@@ -21,6 +21,15 @@ from .spec import Hide, Spec
 TRIALS_PER_STEP = 8  # one turn of the gate: short enough that other visitors do not wait long
 NOISE_DRAWS = 20
 torch.set_num_threads(1)  # inference of many visitors: one core each time, none oversubscribed
+
+
+@dataclass(frozen=True, eq=False)
+class Average:
+    """What was recorded on average, in spikes per bin."""
+
+    recorded: tuple[np.ndarray, np.ndarray]  # mean and s.e.m. over the test trials, (T, N)
+    true: np.ndarray | None  # mean true rate over the same trials, (T, N)
+    train: np.ndarray  # mean over the training trials, (N,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,22 +48,23 @@ class Picture:
     target: np.ndarray
     rates: np.ndarray | None  # expected spikes per bin; None if the model does not know the session
     true_rates: np.ndarray | None
+    average: Average
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Scores of the hidden entries over test trials; PSTHs are (T, N) in spikes per bin."""
+    """Scores of the hidden entries over test trials, in bits per spike against two nulls."""
 
     recording: Recording
     n_done: int
     n_trials: int
-    bits: np.ndarray  # (N,) NaN where not scored or silent
+    bits: np.ndarray  # (N,) null: mean of the scored entries; NaN where not scored or silent
+    bits_train: np.ndarray  # (N,) null: mean of the training trials
     scored: np.ndarray  # (N,) bool: has target entries
     silent: np.ndarray  # (N,) bool: scored, but fired no spike in the scored entries
-    pooled: float  # bits per spike of all scored entries together
-    recorded: tuple[np.ndarray, np.ndarray]  # mean and s.e.m.
-    predicted: tuple[np.ndarray, np.ndarray]
-    true: np.ndarray | None
+    pooled: float  # of all scored entries together
+    pooled_train: float
+    predicted: tuple[np.ndarray, np.ndarray]  # mean and s.e.m. of the rates, (T, N) in spikes per bin
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,17 @@ def _inferred(key: Spec) -> Picture:
         target=shown.target[0].numpy(),
         rates=predict(checkpoint(key.model), one, drawn)[0] if opened.known else None,
         true_rates=None if one.true_rates is None else one.true_rates[0],
+        average=_average(key.session, key.model),
+    )
+
+
+@lru_cache(maxsize=6)
+def _average(session: str, model: str) -> Average:
+    trials, test = recording(session, model).trials, recording(session, model).test
+    return Average(
+        recorded=_mean_sem(trials.counts[test], trials.valid[test]),
+        true=None if trials.true_rates is None else trials.true_rates[test].mean(0),
+        train=train_means(replace(trials, true_rates=None)),  # selecting trials would copy the true rates
     )
 
 
@@ -170,17 +191,18 @@ def _scores(opened: Recording, rates: np.ndarray, drawn: Mask) -> Scores:
     scored = target.any((0, 1))
     sums = SpikeSums.empty(scored.size)
     sums.add(done.counts, rates, target)
+    train = _average(opened.entry.id, opened.model).train
     return Scores(
         recording=opened,
         n_done=len(rates),
         n_trials=opened.test.size,
         bits=sums.bits_per_spike(),
+        bits_train=sums.bits_per_spike(train),
         scored=scored,
         silent=scored & (sums.spikes == 0),
         pooled=sums.pooled(),
-        recorded=_mean_sem(done.counts, done.valid),
+        pooled_train=sums.pooled(train),
         predicted=_mean_sem(rates, done.valid),
-        true=None if done.true_rates is None else done.true_rates.mean(0),
     )
 
 

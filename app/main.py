@@ -61,6 +61,7 @@ def main() -> None:
 
     def fit(*_: object) -> None:
         page.sidebar_open = width.pixels >= WIDE
+        state.drag = width.pixels >= WIDE  # on a phone a drag over the rasters must scroll the page
 
     # Only once the page is ready: until then changes do not reach the browser.
     width.param.watch(lambda _: pn.state.onload(fit), "pixels")

@@ -171,14 +171,15 @@ def _spread(positions: np.ndarray, n: int) -> np.ndarray:
     return positions[np.linspace(0, positions.size - 1, n).round().astype(int)]
 
 
-def _training(trials: Trials) -> Trials:
-    # The order and scales of the pictures must not be fitted to the trials the model is judged on.
-    return trials.select("train") if (trials.split == "train").any() else trials
+def _training(trials: Trials) -> np.ndarray:
+    """Counts (K, T, N) that order and scales of the pictures may know: not the trials the model is judged on."""
+    train = trials.split == "train"
+    return trials.counts[train] if train.any() else trials.counts
 
 
 def _high_hz(trials: Trials) -> float:
     """Rate below which nearly all training rates lie, as 1, 2 or 5 times a power of ten."""
-    typical = np.quantile(_training(trials).counts.mean(0, dtype=np.float64) / trials.bin_size, 0.99)
+    typical = np.quantile(_training(trials).mean(0, dtype=np.float64) / trials.bin_size, 0.99)
     steps = np.outer(10.0 ** np.arange(-1, 4), [1, 2, 5]).ravel()
     return float(steps[min(np.searchsorted(steps, typical), steps.size - 1)])
 
@@ -187,7 +188,7 @@ def _high_hz(trials: Trials) -> float:
 
 
 def _mean_rate(trials: Trials) -> np.ndarray:
-    return _training(trials).counts.mean((0, 1), dtype=np.float64)
+    return _training(trials).mean((0, 1), dtype=np.float64)
 
 
 def _by_region(trials: Trials) -> np.ndarray:
@@ -202,7 +203,7 @@ def _by_rate(trials: Trials) -> np.ndarray:
 
 def _by_similarity(trials: Trials) -> np.ndarray:
     """Neurons by their angle in the plane of the two leading components of their correlations."""
-    counts = _training(trials).counts
+    counts = _training(trials)
     n_bins = counts.shape[1] // SIMILARITY_BIN * SIMILARITY_BIN or counts.shape[1]
     blocks = (counts.shape[0], -1, min(SIMILARITY_BIN, n_bins), counts.shape[2])
     table = counts[:, :n_bins].astype(np.float32).reshape(blocks).sum(2).reshape(-1, counts.shape[2])

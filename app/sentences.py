@@ -36,9 +36,9 @@ def tallies(picture: Picture) -> dict[str, Tally]:
     }
 
 
-def status(picture: Picture, scores: Scores | None) -> str:
+def status(picture: Picture, scores: Scores | None, working: bool = True) -> str:
     """What is hidden and how well it is reconstructed."""
-    return f"{hidden_sentence(picture)} {score_sentence(picture, scores)}"
+    return f"{hidden_sentence(picture)} {score_sentence(picture, scores, working)}"
 
 
 def hidden_sentence(picture: Picture) -> str:
@@ -80,13 +80,13 @@ def _bins(recording: Recording, flags: np.ndarray) -> str:
     return f"all neurons from {number(start)} s to {number(end)} s"
 
 
-def score_sentence(picture: Picture, scores: Scores | None) -> str:
+def score_sentence(picture: Picture, scores: Scores | None, working: bool = True) -> str:
     if not picture.recording.known:
         return "The model has not been trained on this recording, so nothing is reconstructed."
     if not picture.target.any():
         return "Hide something to see what the model makes of it."
     if scores is None:
-        return "Scoring the held-out trials…"
+        return "Scoring the held-out trials…" if working else "There is no score for it."
     valid = scores.bits[np.isfinite(scores.bits)]
     mean = number(float(valid.mean())) if valid.size else "–"
     silent = int(scores.silent.sum())
@@ -122,5 +122,5 @@ def unknown_session(recording: Recording) -> str:
     session = recording.entry.id
     return (
         "This model has not been trained on this recording: rasters and masks work, reconstructions and scores do not. "
-        f"Train one with: mtm train --session {session} --out checkpoints/{session}"
+        f"Train one with: mtm train --session {session} --out runs/{session} and open the app with MTM_CHECKPOINTS=runs"
     )

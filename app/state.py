@@ -66,6 +66,7 @@ class State(param.Parameterized):
     job = param.ClassSelector(class_=Job, default=None, allow_None=True)
     message = param.String(default="", doc="one sentence about what went wrong or was ignored")
     working = param.Boolean(default=False)
+    drag = param.Boolean(default=True, doc="dragging over a raster hides a box; otherwise it scrolls the page")
     dark = param.Boolean(default=False, doc="colours of the plots; a taste of the visitor, not in the address")
 
     def __init__(self, work: Work, **params: Any) -> None:
@@ -74,6 +75,7 @@ class State(param.Parameterized):
         self._past: list[tuple[Spec, frozenset[str]]] = []
         self._future: list[Spec] = []
         self._made: dict[str, Spec] = {}
+        self._failed: Spec | None = None  # of the last picture: its scores are not asked for
         self._closed = False
         self._tasks: set[asyncio.Task] = set()
 
@@ -152,7 +154,7 @@ class State(param.Parameterized):
 
     def _up_to_date(self) -> bool:
         wanted = {"picture": picture_key(self.spec), "scores": scores_key(self.spec)}
-        return self._made == wanted
+        return self._made == wanted or self._made.get("picture") == self._failed == wanted["picture"]
 
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -165,7 +167,7 @@ class State(param.Parameterized):
                 await asyncio.sleep(0)  # let a burst of choices end before the newest is read
                 spec = self.spec
                 await self._make("picture", picture_key(spec), self._follow_picture)
-                if picture_key(spec) == picture_key(self.spec):
+                if self._failed != picture_key(spec) == picture_key(self.spec):
                     await self._make("scores", scores_key(spec), self._follow_scores)
         finally:
             self.working = False
@@ -177,6 +179,8 @@ class State(param.Parameterized):
         try:
             await compute(key)
         except Exception as error:  # whatever a model or a file does, the visitor keeps the previous picture
+            if name == "picture":
+                self._failed = key
             self.fail(error)
 
     async def _follow_picture(self, key: Spec) -> None:

@@ -99,6 +99,7 @@ _SHARED = {
         **_BAR,
         "MuiToolbar": {"styleOverrides": {"root": {"minHeight": "48px !important"}}},
         "MuiToggleButton": {"styleOverrides": {"root": {"padding": "4px 10px", "textTransform": "none"}}},
+        "MuiFormControlLabel": {"styleOverrides": {"label": {"fontSize": "13px", "whiteSpace": "nowrap"}}},
         "MuiTab": {"styleOverrides": {"root": {"minHeight": "42px", "fontSize": "0.92rem"}}},
     },
 }

@@ -32,6 +32,22 @@ TASK_NAMES = {
     "inter_region": "Inter-region",
 }
 
+# What the words in the heads of tables mean, for the pointer; the Help tab says it at more length.
+TIPS = {
+    "Mean": "Mean over the scored neurons. Every neuron weighs the same, however few spikes it fires.",
+    "Mean over neurons": "Every scored neuron weighs the same, however few spikes it fires.",
+    "Median": "Half of the scored neurons are better, half are worse.",
+    "Pooled": "Summed gain over summed spikes: busy neurons weigh more.",
+    "Null: test mean": "Compared with a flat guess at each neuron's mean rate in the same scored entries.",
+    "Null: training mean": "Compared with a flat guess at each neuron's mean rate in the training trials.",
+    "Mean, training null": "Mean over neurons, compared with a flat guess at the mean rate in the training trials.",
+    "Scored": "Neurons with hidden entries and at least one spike in them.",
+    "Silent": "Neurons with hidden entries but no spike in them: a score per spike does not exist.",
+    "Not scored": "Neurons of which nothing that counts is hidden now.",
+    "Excluded": "Never asked about in this task: region unknown, or alone in its region.",
+    "Outputs changed": "Predicted rates that differ by at least one bit from those of the unchanged recording.",
+}
+
 
 def plain(text: object) -> str:
     """Text from a file as one short printable line without markup."""

@@ -9,6 +9,8 @@ import pytest
 
 from app import compute, recordings
 from app.pages.leak import verdict
+from app.pages.neuron import average_lines
+from app.pages.scores import neurons_sentence, null_rows
 from app.sentences import hidden_sentence, status, tallies, trial_sentence, unknown_session
 from app.spec import HAND, SCHEMES, Box, Hide, Spec
 from app.state import Job
@@ -20,7 +22,8 @@ UNKNOWN = Spec(session="simulated-2")
 
 @pytest.fixture(autouse=True)
 def only_the_untrained_model(untrained_model, monkeypatch):
-    cached = (recordings.checkpoint, recordings.recording, compute.mask, compute._inferred, compute._predicted)
+    cached = (recordings.checkpoint, recordings.recording, compute.mask, compute._inferred)
+    cached += (compute._predicted, compute._average)
     for function in cached:
         function.cache_clear()
     monkeypatch.setattr(recordings, "models", lambda: {"simulated-mtm": untrained_model})
@@ -96,6 +99,10 @@ def test_scores_cover_held_out_trials_only_and_grow():
     assert (np.isfinite(last.bits) == (last.scored & ~last.silent)).all()
     # the untrained model knows each neuron's mean rate and no more
     assert abs(last.pooled) < 0.2
+    # the mean of the scored entries is the best flat guess in hindsight: no other null leaves a model more to gain
+    counted = np.isfinite(last.bits)
+    assert (last.bits_train[counted] >= last.bits[counted] - 1e-9).all() and last.pooled_train >= last.pooled
+    assert "260 neurons" in neurons_sentence(last) and [row[0] for row in null_rows(last)][-1] == "Pooled"
 
 
 def test_nothing_hidden_has_no_score():
@@ -106,6 +113,11 @@ def test_nothing_hidden_has_no_score():
 def test_a_session_the_model_does_not_know_is_shown_without_rates():
     shown = compute.picture(UNKNOWN)
     assert shown.rates is None and shown.hidden.any() and list(compute.scores(UNKNOWN)) == []
+    lines = average_lines(shown, None, 3, 0.02)
+    test = shown.recording.trials.counts[shown.recording.test][:, :, 3] / 0.02
+    np.testing.assert_allclose(lines["recorded"], test.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(lines["high"] - lines["recorded"], test.std(0, ddof=1) / len(test) ** 0.5, atol=1e-4)
+    assert "predicted" not in lines
     assert "mtm train --session simulated-2 --out" in unknown_session(shown.recording)
     with pytest.raises(ValueError, match="not been trained"):
         next(compute.tasks(UNKNOWN))

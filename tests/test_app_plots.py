@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from bokeh.models import Range1d
 
-from app.plots.blocks import block_max, block_starts
+from app.plots.blocks import block_max, block_starts, value_of_max
 from app.plots.neuron import draw_neuron, make_neuron_figure
-from app.plots.raster import SCORED, Rows, draw_raster, draw_strips, label_bands, make_raster, recolour
+from app.plots.raster import SCORED, Rows, draw_raster, draw_strips, label_bands, make_raster, make_scale, recolour
 from app.plots.regions import RegionLine, draw_regions, make_region_figure
 from app.plots.session import draw_session, make_session_raster, show_all, spike_table
 from app.theme import DARK, LEVELS, LIGHT, RASTER_HEIGHT
@@ -27,7 +27,7 @@ def rows_with(hidden: list[int], n_rows: int, n_bins: int = 100) -> Rows:
 
 
 def raster(spikes: bool, n_rows: int):
-    return make_raster("Raster", spikes, (Range1d(-0.65, 1.5), Range1d(0, n_rows * 1.03)), first=True)
+    return make_raster("Raster", make_scale(spikes), (Range1d(-0.65, 1.5), Range1d(0, n_rows * 1.03)), first=True)
 
 
 @pytest.mark.parametrize("row", range(0, 700, 23))
@@ -50,6 +50,31 @@ def test_a_raster_sends_no_more_rows_than_pixels_and_keeps_single_hidden_rows():
     assert image.dtype == np.uint8 and image.shape == (RASTER_HEIGHT, 100)
     assert ((image >= 2 * LEVELS).all(1)).sum() == 3 and value.max() == 3 and (value > 0).sum() == 1
     assert len(shown.rows.data["label"]) == RASTER_HEIGHT
+
+
+def test_a_merged_row_shows_an_entry_that_exists():
+    """A seen spike beside a hidden neuron must not become a spike of the hidden one."""
+    hidden = list(range(0, 700, 2))
+    shown, rows = raster(True, 700), rows_with(hidden, 700)
+    counts = np.full((700, 100), 3, np.uint8)
+    counts[hidden] = 0  # as in "What the model saw"
+    draw_raster(shown, rows, counts, 4)
+    image, value = shown.image.data["image"][0], shown.image.data["value"][0]
+    coloured = image >= 2 * LEVELS
+    assert coloured.any() and (image[coloured] == 2 * LEVELS).all(), "a hidden neuron got a spike"
+    assert (value[coloured] == 0).all() and (value[~coloured] == 3).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_value_of_a_block_is_that_of_the_entry_it_shows(seed):
+    rng = np.random.default_rng(seed)
+    image, values = rng.integers(0, 6, (23, 17)), rng.random((23, 17))
+    rows, columns = block_starts(3, 21, 5), block_starts(0, 17, 4)
+    found = value_of_max(values, image, rows, columns, 21)
+    for i, (a, b) in enumerate(zip(rows, [*rows[1:], 21], strict=True)):
+        for j, (c, d) in enumerate(zip(columns, [*columns[1:], 17], strict=True)):
+            block = image[a:b, c:d]
+            assert found[i, j] == values[a:b, c:d][block == block.max()].max()
 
 
 def test_zooming_in_shows_single_neurons():
@@ -80,11 +105,11 @@ def test_strips_are_stronger_where_more_is_hidden():
 @pytest.mark.parametrize("look", [LIGHT, DARK], ids=["light", "dark"])
 def test_every_encoding_has_its_own_colours(look):
     shown = raster(False, 20)
-    recolour(shown, look, 50.0)
-    label_bands(shown, [(10.0, "CA1")])
-    palette = shown.mapper.palette
+    recolour(shown.scale, look, 50.0)
+    label_bands(shown.figure, [(10.0, "CA1")])
+    palette = shown.scale.image.palette
     assert len(palette) == 3 * LEVELS and palette[LEVELS - 1] != palette[3 * LEVELS - 1]
-    assert shown.bar.color_mapper.high == 50.0
+    assert shown.scale.bar.high == 50.0
     empty = {palette[0], palette[LEVELS], palette[2 * LEVELS]}
     assert len(empty) == 3, "hidden and silent must not look the same"
 
@@ -104,8 +129,8 @@ def test_the_session_raster_shows_every_spike_once():
 def test_a_region_figure_has_a_line_per_region_and_survives_silence():
     shown = make_region_figure()
     lines = [
-        RegionLine("CA1", "#7ed04b", np.array([0.1, 0.3]), ["0 · CA1", "1 · CA1"], 0),
-        RegionLine("DG", "#66a83d", np.zeros(0), [], 2),
+        RegionLine("CA1", "#7ed04b", np.array([0.1, 0.3]), ["0 · CA1", "1 · CA1"], 0, 0),
+        RegionLine("DG", "#66a83d", np.zeros(0), [], 2, 1),
     ]
     draw_regions(shown, lines)
     assert shown.figure.y_range.factors == ["DG", "CA1"] and shown.bars.data["mean"] == [pytest.approx(0.2)]
@@ -116,5 +141,6 @@ def test_a_region_figure_has_a_line_per_region_and_survives_silence():
 def test_a_neuron_figure_takes_missing_predictions():
     shown, times = make_neuron_figure("This trial", bars=True), np.linspace(0, 1, 11)
     draw_neuron(shown, times, {"recorded": np.ones(10), "predicted": None}, np.arange(10) > 5)
+    assert [item.visible for item in shown.figure.legend[0].items] == [True, False, False]
     assert not shown.parts["predicted"][0].visible and len(shown.hidden.data["left"]) == 1
     assert shown.figure.y_range.end > 1

@@ -146,10 +146,26 @@ def test_a_failed_inference_keeps_the_picture_and_says_why():
         state.go(trial=8)
         await settled(state)
         assert state.picture is before and state.message == "the file is damaged"
+        assert state.scores is not None, "the scores of the picture that is still shown"
         fake.broken = False
         state.go(trial=9)
         await settled(state)
         assert state.picture.trial == 9
+
+    run(scenario)
+
+
+def test_a_failed_picture_is_not_scored_but_the_next_one_is():
+    async def scenario(fake):
+        state = State(fake.work())
+        fake.broken = True
+        state.hide(neurons=(3,), scheme=HAND)
+        await settled(state)
+        assert state.picture is None and state.scores is None and state.message
+        fake.broken = False
+        state.go(trial=2)
+        await settled(state)
+        assert state.scores is not None and state.scores[1].hide.neurons == (3,) and not state.message
 
     run(scenario)
 

@@ -110,6 +110,12 @@ def raster(tab, number: int) -> dict:
     return figure.bounding_box()
 
 
+def touch_action(tab) -> str:
+    """What a finger does on the first raster."""
+    find = "e => getComputedStyle(e.shadowRoot.querySelector('.bk-events')).touchAction"
+    return tab.locator(".bk-Canvas").first.evaluate(find)
+
+
 def click_neuron(tab) -> None:
     place = raster(tab, 1)
     tab.mouse.click(place["x"] + place["width"] * 0.6, place["y"] + 180)
@@ -178,7 +184,8 @@ def test_a_tampered_address_opens_the_default_with_a_notice(page, server):
 def test_an_unknown_recording_says_which_command_trains_a_model(page, server):
     open_page(page, server[0] + "?session=simulated-2&model=untrained")
     expect(page.get_by_role("alert")).to_contain_text("mtm train --session simulated-2 --out", timeout=PATIENCE)
-    assert page.locator(".bk-Figure").count() >= 2
+    assert page.locator(".bk-Figure").count() >= 4  # two rasters, one neuron in this trial and on average
+    assert not page.get_by_text("Reconstructed rate").is_visible()
 
 
 def test_the_leak_check_passes(page):
@@ -213,6 +220,11 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     place = raster(page, 0)
     assert place["width"] <= 390 and place["x"] >= 0
+    for drag, touch in ((False, "pan-x pan-y"), (True, "none")):  # a finger scrolls the page, or draws a box
+        assert page.get_by_role("switch").or_(page.get_by_role("checkbox")).first.is_checked() == drag
+        assert touch_action(page) == touch
+        page.get_by_text("A drag hides a box").click()
+        time.sleep(0.5)
 
 
 def test_dark_and_light_colour_the_plots_differently(page):

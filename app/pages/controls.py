@@ -16,6 +16,7 @@ from .parts import Announce, bind, button, follow, heading
 
 NARROW = {"size": "small", "sizing_mode": "stretch_width", "margin": (6, 12)}
 SMALL = {"margin": (0, 12, 4, 12), "styles": {"font-size": "12.5px", "opacity": ".8"}}
+WINDOW = "Hide a time window"
 WRAP = {"& .MuiMenuItem-root": {"whiteSpace": "normal"}}
 
 
@@ -132,14 +133,17 @@ def choose_scheme(state: State, scheme: str) -> None:
 def _by_hand(state: State) -> list[pn.viewable.Viewable]:
     chosen = list(state.spec.hide.regions)
     regions = pmui.MultiChoice(label="Regions", options=chosen, sizing_mode="stretch_width", margin=(6, 12))
-    window = pmui.RangeSlider(label="Time window (s)", start=-0.5, end=1.5, step=0.02, format="0.00", **NARROW)
+    window = pmui.RangeSlider(label=WINDOW, start=-0.5, end=1.5, step=0.02, show_value=False, **NARROW)
 
     def draw() -> None:
         if (picture := state.picture) is not None:
             times = picture.recording.times
             regions.options = sorted({*picture.recording.regions, *state.spec.hide.regions})
-            window.param.update(start=float(times[0]), end=float(times[-1]), step=picture.recording.trials.bin_size)
-            window.value = seconds(state.spec)  # after the ends, which would clip it
+            ends, chosen = (float(times[0]), float(times[-1])), seconds(state.spec)
+            window.param.update(start=ends[0], end=ends[1], step=picture.recording.trials.bin_size, value=chosen)
+            window.label = (
+                f"{WINDOW}: {chosen[0]:.2f} to {chosen[1]:.2f} s" if state.hand.window[1] else f"{WINDOW}: none"
+            )
 
     def seconds(spec: Spec) -> tuple[float, float]:
         if state.picture is None:

@@ -16,7 +16,8 @@ from .parts import Announce, CopyLink, button, card, follow, prose
 from .rasters import Rasters
 
 TAB_NAMES = ("Scores and neuron", "Whole session", "Score the session", "Leak check", "Help")
-ONE_LINE = {"& .MuiToggleButton-root": {"whiteSpace": "nowrap"}}
+ONE_LINE = {"& .MuiToggleButton-root": {"whiteSpace": "nowrap", "padding": "4px 8px"}}
+MARKS = "left strip: region · grey bars: rows and bins with hidden entries · dashed: stimulus"
 CLICKS = {"hides a neuron": "neuron", "hides a region": "region", "looks at a neuron": "look"}
 
 
@@ -42,9 +43,13 @@ def _status(state: State) -> pn.viewable.Viewable:
     line.styles = {"font-weight": "600"}
 
     def draw() -> None:
-        line.text = status(state.picture, state.scores) if state.picture is not None else "Opening the recording…"
+        line.text = (
+            status(state.picture, state.scores, state.working)
+            if state.picture is not None
+            else "Opening the recording…"
+        )
 
-    follow(state, ["picture", "scores"], draw)
+    follow(state, ["picture", "scores", "working"], draw)
     return line
 
 
@@ -67,7 +72,7 @@ def _legend(state: State) -> pn.viewable.Viewable:
         pane.object = (
             "<div style='display:flex;flex-wrap:wrap;gap:4px 22px;font-size:13px'>"
             + "".join(pieces)
-            + f"<span style='opacity:.7'>{total}</span></div>"
+            + f"<span style='opacity:.75'>{total}</span><span style='opacity:.75'>{MARKS}</span></div>"
         )
 
     follow(state, ["picture", "dark"], draw)
@@ -93,18 +98,22 @@ def _toolbar(state: State, rasters: Rasters) -> pn.viewable.Viewable:
         undo.disabled, redo.disabled = not state.can_undo, not state.can_redo
 
     follow(state, ["spec"], draw)
-    label = pn.pane.HTML("<span style='font-size:13px'>A click</span>", margin=(10, 2, 0, 4))
+    drag = pmui.Switch(label="A drag hides a box", value=state.drag, size="small", margin=(6, 2, 4, 8))
+    drag.param.watch(lambda event: setattr(state, "drag", event.new), "value")
+    follow(state, ["drag"], lambda: setattr(drag, "value", state.drag))
+    label = pn.pane.HTML("<span style='font-size:13px'>A click</span>", margin=(4, 2, 0, 4))
     zoom = button(state, "Zoom to hidden", rasters.show_hidden)
     whole = button(state, "All neurons", rasters.show_all)
     return pn.FlexBox(
         label,
         clicks,
+        drag,
         undo,
         redo,
         clear,
         zoom,
         whole,
-        CopyLink(margin=(4, 4)),
+        CopyLink(margin=(4, 3)),
         align_items="center",
         sizing_mode="stretch_width",
     )
@@ -123,13 +132,15 @@ def _tabs(state: State) -> pn.viewable.Viewable:
     tabs = pmui.Tabs(*zip(TAB_NAMES, places.values(), strict=True), dynamic=True, sizing_mode="stretch_width")
 
     def build() -> None:
+        if state.picture is None and not state.message:
+            return  # below the first screen, and without a picture there is nothing to show: the page is there sooner
         place = places[state.spec.tab]
         if not place.objects:
             place.objects = [builders[state.spec.tab]()]
         if tabs.active != TABS.index(state.spec.tab):
             tabs.active = TABS.index(state.spec.tab)
 
-    follow(state, ["spec"], build)
+    follow(state, ["spec", "picture", "message"], build)
     tabs.param.watch(lambda event: state.go(tab=TABS[event.new]), "active")
     return tabs
 

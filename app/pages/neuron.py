@@ -40,7 +40,7 @@ def view(state: State) -> pn.viewable.Viewable:
         size, times = state.picture.recording.trials.bin_size, state.picture.recording.times
         hidden = state.picture.hidden[:, neuron]
         draw_neuron(trial, times, trial_lines(state.picture, neuron, size), hidden)
-        draw_neuron(average, times, average_lines(state.scores, neuron, size), hidden)
+        draw_neuron(average, times, average_lines(state.picture, state.scores, neuron, size), hidden)
 
     def paint() -> None:
         recolour_neuron(trial, look(state.dark))
@@ -52,7 +52,9 @@ def view(state: State) -> pn.viewable.Viewable:
     act = button(state, "Hide or show it", lambda: state.toggle_neuron(chosen_neuron(state)))
     panes = [flexible(f.figure, 250) for f in (trial, average)]
     return card(
-        pn.FlexBox(picker, act, pn.Column(about, styles={"flex": "1 1 220px"}), align_items="center"),
+        pn.FlexBox(
+            picker, act, pn.Column(about, styles={"flex": "1 1 220px"}, margin=(0, 0, 0, 8)), align_items="center"
+        ),
         pn.FlexBox(*panes, sizing_mode="stretch_width"),
     )
 
@@ -69,21 +71,20 @@ def trial_lines(picture: Picture, neuron: int, size: float) -> dict[str, np.ndar
     return {"recorded": hz(picture.counts), "predicted": hz(picture.rates), "true": hz(picture.true_rates)}
 
 
-def average_lines(scores: Scores | None, neuron: int, size: float) -> dict[str, np.ndarray | None]:
-    if scores is None:
-        return {}
-    (recorded, error), (predicted, predicted_error) = (
-        (mean[:, neuron] / size, sem[:, neuron] / size) for mean, sem in (scores.recorded, scores.predicted)
-    )
-    return {
+def average_lines(picture: Picture, scores: Scores | None, neuron: int, size: float) -> dict[str, np.ndarray | None]:
+    """What was recorded is known at once, and for models that do not know the recording too."""
+    recorded, error = (values[:, neuron] / size for values in picture.average.recorded)
+    true = picture.average.true
+    lines = {
         "recorded": recorded,
         "low": recorded - error,
         "high": recorded + error,
-        "predicted": predicted,
-        "predicted_low": predicted - predicted_error,
-        "predicted_high": predicted + predicted_error,
-        "true": None if scores.true is None else scores.true[:, neuron] / size,
+        "true": None if true is None else true[:, neuron] / size,
     }
+    if scores is not None and scores.recording is picture.recording:
+        predicted, error = (values[:, neuron] / size for values in scores.predicted)
+        lines |= {"predicted": predicted, "predicted_low": predicted - error, "predicted_high": predicted + error}
+    return lines
 
 
 def describe(picture: Picture, scores: Scores | None, neuron: int) -> str:

@@ -16,11 +16,13 @@ from panel.custom import JSComponent
 
 from ..spec import Spec
 from ..state import State
+from ..words import TIPS
 
 MARKDOWN_STYLE = """
 p { margin: 0 0 6px } h3 { margin: 6px 0; font-size: 15px }
 ul { margin: 0; padding-left: 18px } li { margin: 3px 0 }
 """
+TIGHT = {"minWidth": 0, "paddingLeft": "9px", "paddingRight": "9px", "whiteSpace": "nowrap"}
 TEXTS = Path(__file__).parent.parent / "text"
 
 
@@ -103,7 +105,7 @@ def bind(
 
 
 def button(state: State, label: str, act: Callable[[], None], **options: Any) -> pmui.Button:
-    made = pmui.Button(label=label, size="small", **{"variant": "outlined", "margin": (4, 4), **options})
+    made = pmui.Button(label=label, size="small", **{"variant": "outlined", "margin": (4, 3), "sx": TIGHT, **options})
     made.on_click(guarded(state, lambda _: act()))
     return made
 
@@ -119,10 +121,11 @@ def card(*objects: Any, **options: Any) -> pmui.Paper:
     )
 
 
-def flexible(plot: figure, width: int) -> pn.pane.Bokeh:
+def flexible(plot: figure, width: int, visible: bool = True) -> pn.pane.Bokeh:
     """A figure that shares its line with others and wraps below `width` px."""
     plot.styles = {"flex": f"1 1 {width}px", "min-width": "0"}  # of the figure: styles of its pane are not passed on
-    return pn.pane.Bokeh(plot, sizing_mode="stretch_width", margin=0)
+    plot.visible = visible  # of both: the pane passes on later changes only
+    return pn.pane.Bokeh(plot, sizing_mode="stretch_width", margin=0, visible=visible)
 
 
 def heading(text: str) -> pmui.Typography:
@@ -141,21 +144,28 @@ def explained(question: str, name: str) -> pmui.Details:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -> str:
-    """An HTML table; every cell is escaped here, so cells may come from files."""
-    cells = "".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    """An HTML table; every cell is escaped here, so cells may come from files. Known words explain themselves."""
+    cells = "".join(f"<th scope='col'>{_cell(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return (
         f"<table><caption>{html.escape(caption)}</caption><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
     )
 
 
+def _cell(content: object) -> str:
+    text = html.escape(str(content))
+    tip = TIPS.get(str(content))
+    return f"<abbr tabindex='0' title='{html.escape(tip)}'>{text}</abbr>" if tip else text
+
+
 TABLE_STYLE = """
+abbr { text-decoration: underline dotted; text-underline-offset: 3px; cursor: help; }
 :host { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: 2px 0 6px; opacity: .75; }
 th, td { text-align: right; padding: 4px 8px; border-bottom: 1px solid rgba(128, 136, 145, .25); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-th { font-weight: 600; }
+th { font-weight: 600; white-space: normal; vertical-align: bottom; }
 """
 
 

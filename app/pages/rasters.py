@@ -19,6 +19,7 @@ from ..plots.raster import (
     draw_strips,
     label_bands,
     make_raster,
+    make_scale,
     recolour,
 )
 from ..spec import Box
@@ -67,19 +68,28 @@ class Rasters:
         self.state = state
         self.x_range, self.y_range = Range1d(-1, 1), Range1d(0, 1)
         ranges = self.x_range, self.y_range
-        self.rasters = [make_raster(*panel, ranges, first=i == 0) for i, panel in enumerate(PANELS)]
-        # The first shows the axis of neurons as well: all get the same width inside the axes.
-        self.panes = [flexible(r.figure, width) for r, width in zip(self.rasters, (300, 240, 240, 240), strict=True)]
-        for pane in self.panes:
-            pane.visible = False  # until there is a picture: no empty axes
+        self.scales = {spikes: make_scale(spikes) for spikes in (True, False)}
+        self.rasters = [
+            make_raster(title, self.scales[spikes], ranges, i == 0) for i, (title, spikes) in enumerate(PANELS)
+        ]
+        # Invisible until there is a picture. The first shows the axis of neurons as well: all get the same width inside
+        # the axes.
+        self.panes = [
+            flexible(r.figure, width, visible=False)
+            for r, width in zip(self.rasters, (300, 240, 240, 240), strict=True)
+        ]
         self.action = "neuron"  # what a click does: hide a "neuron", a "region", or "look" at a neuron
         self._shape = (0, 0.0)
+        self._drawn: tuple | None = None  # picture and view on the screen
+        self._rows: Rows | None = None
+        self._painted: tuple | None = None  # theme and scale on the screen
         for raster in self.rasters:
             raster.figure.on_event(Tap, guarded(state, self._tap))
             raster.figure.on_event(SelectionGeometry, guarded(state, self._drag))
         on_zoom(state, [self.y_range], self._redraw)
         follow(state, ["picture"], self.draw)
         follow(state, ["dark"], self._paint)
+        follow(state, ["drag"], self._set_drag)
 
     def view(self) -> pn.FlexBox:
         return pn.FlexBox(*self.panes, sizing_mode="stretch_width", gap="4px", min_height=RASTER_HEIGHT + 110)
@@ -94,31 +104,47 @@ class Rasters:
             self._shape = (n_rows, times[0])
             self.x_range.update(start=times[0] - STRIP * (times[-1] - times[0]), end=times[-1])
             self.show_rows(0, n_rows)
-            self._paint()
+        self._rows = rows_of(picture)
         self._redraw()
+        self._paint()
 
     def _redraw(self) -> None:
-        if (picture := self.state.picture) is None:
+        picture, view = self.state.picture, (self.y_range.start, self.y_range.end)
+        if picture is None or self._rows is None or self._drawn == (picture, view):
             return
-        rows, size = rows_of(picture), picture.recording.trials.bin_size
-        shown = _values(picture)
-        for raster, pane, values in zip(self.rasters, self.panes, shown, strict=True):
-            pane.visible = values is not None
+        self._drawn = picture, view
+        rows, size = self._rows, picture.recording.trials.bin_size
+        for raster, pane, values in zip(self.rasters, self.panes, _values(picture), strict=True):
             if values is None:
+                pane.visible = False
                 continue
             scaled = values if raster.spikes else values / np.float32(size)
             draw_raster(raster, rows, scaled.T[picture.order], self._high(raster))
             draw_strips(raster, rows, look(self.state.dark))
-            label_bands(raster, rows.bands)
+            label_bands(raster.figure, rows.bands)
+            pane.visible = True
 
     def _high(self, raster: Raster) -> float:
         return MAX_COUNT if raster.spikes else self.state.picture.recording.high_hz
 
     def _paint(self) -> None:
-        if self.state.picture is not None:
-            for raster in self.rasters:
-                recolour(raster, look(self.state.dark), self._high(raster))
-                draw_strips(raster, rows_of(self.state.picture), look(self.state.dark))
+        """Colours of the theme and of the recording's scale, where they are not on the screen yet."""
+        if self.state.picture is None:
+            return
+        colours, high = look(self.state.dark), self.state.picture.recording.high_hz
+        if self._painted == (colours, high):
+            return
+        for scale in self.scales.values():
+            recolour(scale, colours, MAX_COUNT if scale.spikes else high)
+        if self._painted is not None and self._painted[0] is not colours:
+            for raster, pane in zip(self.rasters, self.panes, strict=True):
+                if pane.visible:
+                    draw_strips(raster, self._rows, colours)
+        self._painted = colours, high
+
+    def _set_drag(self) -> None:
+        for raster in self.rasters:
+            raster.figure.toolbar.active_drag = raster.box if self.state.drag else None
 
     def show_rows(self, low: float, high: float) -> None:
         self.y_range.update(start=low, end=low + (high - low) * (1 + TOP))

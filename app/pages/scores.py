@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import panel as pn
 
@@ -9,10 +12,11 @@ from ..compute import Scores
 from ..plots.regions import RegionLine, draw_regions, make_region_figure, recolour_regions
 from ..state import State
 from ..theme import look
-from ..words import number
+from ..words import count, number
 from .parts import TABLE_STYLE, card, explained, follow, table
 
-HEAD = ("Region", "Mean", "Median", "Scored", "Silent")
+HEAD = ("Region", "Mean", "Median", "Scored", "Silent", "Not scored")
+NULLS = ("Bits per spike", "Null: test mean", "Null: training mean")
 
 
 def region_lines(scores: Scores) -> list[RegionLine]:
@@ -30,46 +34,72 @@ def region_lines(scores: Scores) -> list[RegionLine]:
                 bits=scores.bits[counted],
                 labels=[f"{n} · {names[n]}" for n in counted],
                 n_silent=int((inside & scores.silent).sum()),
+                n_unscored=int(((names == region) & ~scores.scored).sum()),
             )
         )
     return lines
 
 
-def table_rows(scores: Scores, lines: list[RegionLine]) -> list[tuple]:
-    rows = [(line.name, number(line.mean), number(_median(line.bits)), line.bits.size, line.n_silent) for line in lines]
-    bits = scores.bits[np.isfinite(scores.bits)]
-    mean = number(float(bits.mean())) if bits.size else "–"
-    return [*rows, ("All", mean, number(_median(bits)), bits.size, int(scores.silent.sum()))]
+def region_rows(lines: list[RegionLine]) -> list[tuple]:
+    return [
+        (
+            line.name,
+            number(line.mean),
+            number(_of(np.median, line.bits)),
+            line.bits.size,
+            line.n_silent,
+            line.n_unscored,
+        )
+        for line in lines
+    ]
 
 
-def _median(bits: np.ndarray) -> float:
-    return float(np.median(bits)) if bits.size else float("nan")
+def null_rows(scores: Scores) -> list[tuple]:
+    """The three ways to sum up all neurons, against both nulls."""
+    nulls = (scores.bits, scores.bits_train)
+    return [
+        ("Mean over neurons", *(number(_of(np.mean, bits)) for bits in nulls)),
+        ("Median", *(number(_of(np.median, bits)) for bits in nulls)),
+        ("Pooled", number(scores.pooled), number(scores.pooled_train)),
+    ]
+
+
+def neurons_sentence(scores: Scores) -> str:
+    """Who the scores speak for."""
+    silent, scored = int(scores.silent.sum()), int(scores.scored.sum())
+    partial = "" if scores.n_done == scores.n_trials else "Partial: "
+    return (
+        f"{partial}{scores.n_done} held-out trials with the same mask. Of {count(scores.scored.size, 'neuron')}, "
+        f"{scored - silent} scored, {silent} silent (hidden, but without a spike), "
+        f"{scores.scored.size - scored} not scored (nothing of them is hidden)."
+    )
+
+
+def _of(summary: Callable[[np.ndarray], Any], bits: np.ndarray) -> float:
+    bits = bits[np.isfinite(bits)]
+    return float(summary(bits)) if bits.size else float("nan")
 
 
 def view(state: State) -> pn.viewable.Viewable:
     shown = make_region_figure()
-    numbers = pn.pane.HTML("", stylesheets=[TABLE_STYLE], sizing_mode="stretch_width")
+    tables = [pn.pane.HTML("", stylesheets=[TABLE_STYLE], sizing_mode="stretch_width") for _ in range(2)]
     waiting = pn.pane.HTML("", sizing_mode="stretch_width")
 
     def draw() -> None:
         scores = state.scores
-        figure.visible = numbers.visible = bool(scores is not None and scores.scored.any())
+        figure.visible = tables[0].visible = tables[1].visible = bool(scores is not None and scores.scored.any())
         waiting.object = "" if figure.visible else f"<p>{_why_empty(state)}</p>"
         if not figure.visible:
             return
         lines = region_lines(scores)
         draw_regions(shown, lines)
-        state_of = "" if scores.n_done == scores.n_trials else "Partial: "
-        caption = (
-            f"{state_of}{scores.n_done} held-out trials with the same mask. Null: each neuron's mean rate in the same "
-            f"entries. All scored spikes pooled: {number(scores.pooled)} bits per spike."
-        )
-        numbers.object = table(HEAD, table_rows(scores, lines), caption)
+        tables[0].object = table(NULLS, null_rows(scores), neurons_sentence(scores))
+        tables[1].object = table(HEAD, region_rows(lines), "By region; null: test mean.")
 
     figure = pn.pane.Bokeh(shown.figure, sizing_mode="stretch_width")
-    follow(state, ["scores", "picture", "spec"], draw, tab="scores")
+    follow(state, ["scores", "picture", "spec", "working"], draw, tab="scores")
     follow(state, ["dark"], lambda: recolour_regions(shown, look(state.dark)))
-    return card(waiting, figure, numbers, explained("What are bits per spike?", "bits_per_spike"))
+    return card(waiting, figure, *tables, explained("What are bits per spike?", "bits_per_spike"))
 
 
 def _why_empty(state: State) -> str:
@@ -79,4 +109,4 @@ def _why_empty(state: State) -> str:
         return "No scores: this model has not been trained on this recording."
     if not state.picture.target.any():
         return "Nothing is hidden, so there is nothing to score. Click a neuron in the raster to hide it."
-    return "Scoring the held-out trials…"
+    return "Scoring the held-out trials…" if state.working else "There is no score for what is hidden now."

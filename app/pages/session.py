@@ -9,6 +9,7 @@ import pandas as pd
 import panel as pn
 from bokeh.events import Tap
 
+from ..plots.raster import label_bands
 from ..plots.session import (
     draw_session,
     draw_session_strips,
@@ -41,11 +42,14 @@ class SessionView:
         follow(state, ["picture"], self.draw, tab="session")
         follow(state, ["dark"], lambda: recolour_session(self.raster, look(state.dark)))
         follow(state, ["dark"], self._strips, tab="session")
+        follow(state, ["drag"], self._set_drag)
 
     def view(self) -> pn.viewable.Viewable:
         note = pn.pane.HTML(
-            "<p style='margin:0 0 4px'>Each column is a trial, each row a neuron. The coloured marks on top are trials "
-            "held out from training. <b>Click a trial</b> to open it; drag a box to zoom, double-click to see all.</p>",
+            "<p style='margin:0 0 4px'>Each column is a trial, each row a neuron: the darker (in the dark theme, the "
+            "lighter), the more spikes, every neuron on a scale of its own. The strip on the left shows the regions, "
+            "the marks on top the trials held out from training, the outlined column the trial in the rasters above. "
+            "<b>Click a trial</b> to open it; drag a box to zoom, double-click to see all.</p>",
             sizing_mode="stretch_width",
         )
         return card(note, pn.pane.Bokeh(self.raster.figure, sizing_mode="stretch_width"))
@@ -68,7 +72,13 @@ class SessionView:
     def _strips(self) -> None:
         if (picture := self.state.picture) is not None:
             held_out = picture.recording.trials.split == "test"
-            draw_session_strips(self.raster, rows_of(picture), np.asarray(held_out), look(self.state.dark))
+            rows = rows_of(picture)
+            draw_session_strips(self.raster, rows, np.asarray(held_out), look(self.state.dark))
+            label_bands(self.raster.figure, rows.bands)
+
+    def _set_drag(self) -> None:
+        """On a phone a finger scrolls the page instead."""
+        self.raster.figure.toolbar.active_drag = self.raster.box if self.state.drag else None
 
     def _aggregate(self) -> None:
         if self._shown is not None:

@@ -11,7 +11,7 @@ from ..state import Job, State
 from ..words import TASK_NAMES, number, plain, seconds
 from .parts import TABLE_STYLE, Announce, button, card, explained, follow, table
 
-HEAD = ("Task", "Mean", "Median", "Pooled", "Mean, train null", "Neurons", "Silent", "Excluded")
+HEAD = ("Task", "Mean", "Median", "Pooled", "Mean, training null", "Scored", "Silent", "Excluded")
 STATES = {"running": "Partial, still running", "cancelled": "Partial, cancelled", "failed": "Partial, failed"}
 
 

@@ -10,6 +10,8 @@ from bokeh.plotting import figure
 
 from ..theme import PANEL_HEIGHT, Look
 
+LINES = ("recorded", "predicted", "true")
+
 
 @dataclass(frozen=True, eq=False)
 class NeuronFigure:
@@ -36,7 +38,7 @@ def make_neuron_figure(title: str, bars: bool) -> NeuronFigure:
         output_backend="canvas",
         min_border_right=12,
     )
-    names = ("recorded", "predicted", "true", "low", "high", "predicted_low", "predicted_high")
+    names = (*LINES, "low", "high", "predicted_low", "predicted_high")
     source = ColumnDataSource({name: [] for name in ("time", "left", "right", *names)})
     hidden = ColumnDataSource({"left": [], "right": [], "top": [], "bottom": []})
     shade = plot.quad(
@@ -63,7 +65,7 @@ def make_neuron_figure(title: str, bars: bool) -> NeuronFigure:
 
 def _legend(parts: dict[str, list]) -> Legend:
     return Legend(
-        items=[LegendItem(label=name, renderers=parts[name][-1:]) for name in ("recorded", "predicted", "true")],
+        items=[LegendItem(label=name, renderers=parts[name][-1:]) for name in LINES],
         orientation="horizontal",
         border_line_alpha=0,
         background_fill_alpha=0,
@@ -99,10 +101,10 @@ def draw_neuron(
         "top": [float(top)] * len(edges),
         "bottom": [0.0] * len(edges),
     }
-    for renderer in shown.parts["true"]:
-        renderer.visible = lines.get("true") is not None
-    for renderer in shown.parts["predicted"]:
-        renderer.visible = lines.get("predicted") is not None
+    for name, item in zip(LINES, shown.figure.legend[0].items, strict=True):
+        item.visible = lines.get(name) is not None
+        for renderer in shown.parts[name]:
+            renderer.visible = item.visible
 
 
 def recolour_neuron(shown: NeuronFigure, look: Look) -> None:

@@ -26,7 +26,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from ..theme import LEVELS, MAX_COUNT, RASTER_HEIGHT, Look
-from .blocks import block_max, block_starts
+from .blocks import block_max, block_starts, value_of_max
 
 MAX_COLUMNS = 240  # bins sent; about the pixel width of one panel
 STRIP = 0.075  # width of the strips beside the raster, as a share of the window
@@ -49,17 +49,38 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
+class Scale:
+    """The colours of all rasters of one quantity."""
+
+    spikes: bool  # spike counts; otherwise rates in Hz
+    image: LinearColorMapper
+    bar: LinearColorMapper
+
+
+@dataclass(frozen=True, eq=False)
 class Raster:
     figure: figure
     image: ColumnDataSource
     strips: ColumnDataSource
     rows: ColumnDataSource
-    mapper: LinearColorMapper
-    bar: ColorBar
-    spikes: bool  # spike counts; otherwise rates in Hz
+    scale: Scale
+    box: BoxSelectTool
+
+    @property
+    def spikes(self) -> bool:
+        return self.scale.spikes
 
 
-def make_raster(title: str, spikes: bool, ranges: tuple[Range1d, Range1d], first: bool) -> Raster:
+def make_scale(spikes: bool) -> Scale:
+    grey = ["#888888"] * LEVELS
+    return Scale(
+        spikes,
+        LinearColorMapper(palette=grey * 3, low=0, high=3 * LEVELS),
+        LinearColorMapper(palette=grey, low=0, high=MAX_COUNT),
+    )
+
+
+def make_raster(title: str, scale: Scale, ranges: tuple[Range1d, Range1d], first: bool) -> Raster:
     """An empty raster; `draw_raster` fills it. Rasters share their ranges, and the first shows the axis of neurons."""
     plot = figure(
         title=title,
@@ -80,19 +101,17 @@ def make_raster(title: str, spikes: bool, ranges: tuple[Range1d, Range1d], first
         {"image": [empty.astype(np.uint32)] * 2, "x": [0, 0], "y": [0, 0], "dw": [1, 1], "dh": [1, 1]}
     )
     rows = ColumnDataSource({"label": [""]})
-    mapper = LinearColorMapper(palette=["#888888"] * (3 * LEVELS), low=0, high=3 * LEVELS)
-    renderer = plot.image("image", source=image, x="x", y="y", dw="dw", dh="dh", color_mapper=mapper)
+    renderer = plot.image("image", source=image, x="x", y="y", dw="dw", dh="dh", color_mapper=scale.image)
     plot.image_rgba("image", source=strips, x="x", y="y", dw="dw", dh="dh")
     plot.add_layout(Span(location=0, dimension="height", line_dash="dashed", line_width=1, line_color="#7f8b97"))
-    plot.add_tools(_hover(renderer, rows, spikes), WheelZoomTool(dimensions="height", modifiers={"ctrl": True}))
+    plot.add_tools(_hover(renderer, rows, scale.spikes), WheelZoomTool(dimensions="height", modifiers={"ctrl": True}))
     box = BoxSelectTool(persistent=False)
     plot.add_tools(box)
     plot.toolbar.active_drag = box
     plot.grid.visible = False
     plot.yaxis.visible = first
-    bar = _colour_bar(spikes)
-    plot.add_layout(bar, "below")
-    return Raster(plot, image, strips, rows, mapper, bar, spikes)
+    plot.add_layout(_colour_bar(scale), "below")
+    return Raster(plot, image, strips, rows, scale, box)
 
 
 def _hover(renderer, rows: ColumnDataSource, spikes: bool) -> HoverTool:
@@ -105,10 +124,10 @@ def _hover(renderer, rows: ColumnDataSource, spikes: bool) -> HoverTool:
     )
 
 
-def _colour_bar(spikes: bool) -> ColorBar:
+def _colour_bar(scale: Scale) -> ColorBar:
     return ColorBar(
-        color_mapper=LinearColorMapper(palette=["#888888"] * LEVELS, low=0, high=MAX_COUNT),
-        title="spikes per bin" if spikes else "rate (Hz)",
+        color_mapper=scale.bar,
+        title="spikes per bin" if scale.spikes else "rate (Hz)",
         height=8,
         padding=2,
         margin=4,
@@ -120,7 +139,7 @@ def _colour_bar(spikes: bool) -> ColorBar:
         ticker=BasicTicker(desired_num_ticks=4),
         background_fill_alpha=0,
         formatter=CustomJSTickFormatter(code=f"return tick >= {MAX_COUNT} ? '≥{MAX_COUNT}' : tick")
-        if spikes
+        if scale.spikes
         else "auto",
     )
 
@@ -130,12 +149,12 @@ def draw_raster(raster: Raster, rows: Rows, values: np.ndarray, high: float) -> 
     n_rows, n_bins = values.shape
     low, top = _in_view(raster.figure.y_range, n_rows)
     starts, columns = block_starts(low, top, RASTER_HEIGHT), block_starts(0, n_bins, MAX_COLUMNS)
-    level = np.minimum(values / high * (LEVELS - 1), LEVELS - 1).astype(np.uint8)
-    shade = block_max(level, starts, columns, top) + LEVELS * block_max(rows.layer, starts, columns, top)
+    # Level and layer of an entry stay together: a hidden neuron must not get the spike of a seen one beside it.
+    shades = np.minimum(values * ((LEVELS - 1) / high), LEVELS - 1).astype(np.uint8) + LEVELS * rows.layer
     place = {"x": [rows.times[0]], "y": [low], "dw": [rows.times[-1] - rows.times[0]], "dh": [top - low]}
-    shown = block_max(values if raster.spikes else values.astype(np.float32), starts, columns, top)
+    shown = value_of_max(values, shades, starts, columns, top)
     raster.rows.data = {"label": _labels(rows.labels, starts, top)}
-    raster.image.data = {"image": [shade.astype(np.uint8)], "value": [shown], **place}
+    raster.image.data = {"image": [block_max(shades, starts, columns, top)], "value": [shown], **place}
 
 
 def draw_strips(raster: Raster, rows: Rows, look: Look) -> None:
@@ -166,17 +185,17 @@ def _tones(layer: np.ndarray, look: Look, starts: np.ndarray) -> np.ndarray:
     return (colour & 0xFFFFFF) | opacity << 24
 
 
-def recolour(raster: Raster, look: Look, high: float) -> None:
+def recolour(scale: Scale, look: Look, high: float) -> None:
     """Colours of the present theme, and the end of the scale."""
-    kind = "spikes" if raster.spikes else "rates"
+    kind = "spikes" if scale.spikes else "rates"
     seen, unscored, scored = (getattr(look, f"{kind}_{name}") for name in ("seen", "unscored", "scored"))
-    raster.mapper.palette = [*seen, *unscored, *scored]
-    raster.bar.color_mapper.update(palette=list(seen if raster.spikes else scored), high=high)
+    scale.image.palette = [*seen, *unscored, *scored]
+    scale.bar.update(palette=list(seen if scale.spikes else scored), high=high)
 
 
-def label_bands(raster: Raster, bands: list[tuple[float, str]]) -> None:
+def label_bands(plot: figure, bands: list[tuple[float, str]]) -> None:
     """Region names at the middle of their bands; plain row numbers where there are no bands."""
-    axis = raster.figure.yaxis[0]
+    axis = plot.yaxis[0]
     axis.ticker = FixedTicker(ticks=[centre for centre, _ in bands]) if bands else BasicTicker()
     axis.major_label_overrides = dict(bands)
 
@@ -190,7 +209,7 @@ def _in_view(y_range: Range1d, n_rows: int) -> tuple[int, int]:
 def _labels(labels: list[str], starts: np.ndarray, end: int) -> list[str]:
     stops = [*starts[1:], end]
     return [
-        labels[a] if b - a == 1 else f"{labels[a]} (brightest of {b - a} rows; zoom in)"
+        labels[a] if b - a == 1 else f"{labels[a]} (strongest of {b - a} rows; zoom in)"
         for a, b in zip(starts, stops, strict=True)
     ]
 

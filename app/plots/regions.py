@@ -23,6 +23,7 @@ class RegionLine:
     bits: np.ndarray  # of its scored, not silent neurons
     labels: list[str]  # of the same neurons
     n_silent: int
+    n_unscored: int
 
     @property
     def mean(self) -> float:
