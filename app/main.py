@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import urlencode
 
 import panel as pn
@@ -39,6 +40,15 @@ def write_address(state: State) -> None:
     pn.state.location.search = f"?{query}" if query else ""
 
 
+def begin(state: State) -> None:
+    """Start computing, unless nobody is there: `panel serve --warm` builds the page once before its loop runs."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    state.start()
+
+
 def main() -> None:
     spec, understood = opened_spec()
     work = Work(compute.picture, compute.scores, compute.tasks, compute.leak)
@@ -46,7 +56,7 @@ def main() -> None:
     if not understood:
         state.message = "Part of the link could not be read; what was not understood is at its default."
     # Not before the page has arrived: what changes while the browser connects can get lost on the way.
-    pn.state.onload(state.start)
+    pn.state.onload(lambda: begin(state))
     pn.state.on_session_destroyed(lambda _: state.close())
     width = Width(margin=0)
     page = pmui.Page(

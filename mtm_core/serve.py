@@ -29,10 +29,7 @@ def serve_command(port: int = 5006, show: bool = True, address: str = "127.0.0.1
     if address in WILDCARD:
         raise ValueError(f"address {address!r} means every network; give the name or address visitors will type")
     command = [sys.executable, "-m", "panel", "serve", str(app_dir()), "--address", address, "--port", str(port)]
-    # The first page is built once at start (--warm: numba compiles its kernels then, not before a visitor's eyes) and
-    # its HTML serves every visitor (--reuse-sessions); state stays per visitor, from the URL of each. The warm-up
-    # imports the app's modules once more under another name: what should stay warm is cached in mtm_core, not in app.
-    command += ["--reuse-sessions", "--warm", "--unused-session-lifetime", str(UNUSED_PAGE_MS)]
+    command += ["--unused-session-lifetime", str(UNUSED_PAGE_MS)]
     if address not in LOOPBACK:
         command += ["--allow-websocket-origin", f"{address}:{port}"]
     return [*command, "--show"] if show else command

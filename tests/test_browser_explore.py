@@ -34,12 +34,18 @@ def server(untrained_model, chromium_path, tmp_path_factory) -> Iterator[tuple[s
     log = tmp_path_factory.mktemp("server") / "log"
     environment = {**os.environ, "MTM_CHECKPOINTS": str(untrained_model.parent)}
     environment.pop("MTM_CACHE_DIR", None)
+    yield from _serve([sys.executable, "-m", "panel", "serve", "app/"], environment, log)
+
+
+def _serve(command: list[str], environment: dict[str, str], log: Path) -> Iterator[tuple[str, Path]]:
+    """Run a server of the app on a free port; its address and log file."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address, port = f"http://localhost:{free.getsockname()[1]}/app", str(free.getsockname()[1])
-    command = [sys.executable, "-m", "panel", "serve", "app/", "--port", port]
     with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [*command, "--port", port], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
         try:
             _wait_until_up(address, log, process)
             yield address, log
@@ -253,3 +259,15 @@ def test_controls_are_reached_with_the_keyboard(page):
             )
         )
     assert any("Show everything" in name for name in names) and any("Copy link" in name for name in names)
+
+
+def test_mtm_app_serves_the_same_page(browser, tmp_path):
+    command = [sys.executable, "-m", "mtm_core", "app", "--no-show"]
+    serving = _serve(command, dict(os.environ), tmp_path / "log")
+    address, log = next(serving)
+    with browser.new_context() as context:
+        tab = context.new_page()
+        tab.set_default_timeout(PATIENCE)
+        open_page(tab, address)
+    serving.close()
+    assert "Traceback" not in log.read_text() and "ERROR" not in log.read_text()
