@@ -60,18 +60,20 @@ def count_spikes(
     edges = grid.edges
     windows = np.searchsorted(spike_times, edges[:, [0, -1]])
     first_cell = np.arange(grid.n_bins) * n_units
-    counts = np.zeros((len(edges), grid.n_bins, n_units), dtype=np.uint8)
+    counts = np.zeros((len(edges), grid.n_bins * n_units), dtype=np.uint8)
     for trial, (begin, end) in enumerate(windows):
         # Searching the trial's own spikes keeps the search in the processor's cache.
         per_bin = np.diff(np.searchsorted(spike_times[begin:end], edges[trial]))
         cells = np.repeat(first_cell, per_bin)
         cells += spike_units[begin:end]
-        found = np.bincount(cells, minlength=first_cell.size * n_units)
-        # No unit fires more than its whole bin holds: most trials cannot overflow and need no look at every cell.
-        if per_bin.max() > np.iinfo(counts.dtype).max:
-            counts = counts.astype(np.promote_types(counts.dtype, np.min_scalar_type(found.max())), copy=False)
-        counts[trial] = found.reshape(grid.n_bins, n_units)
-    return counts
+        # No unit fires more than its whole bin holds: hardly a trial can overflow, and the others count in place.
+        if per_bin.max() <= np.iinfo(counts.dtype).max:
+            np.add.at(counts[trial], cells, counts.dtype.type(1))
+            continue
+        found = np.bincount(cells, minlength=counts.shape[1])
+        counts = counts.astype(np.promote_types(counts.dtype, np.min_scalar_type(found.max())), copy=False)
+        counts[trial] = found
+    return counts.reshape(len(edges), grid.n_bins, n_units)
 
 
 def _check_units(spike_times: ndarray, spike_units: ndarray, n_units: int) -> None:
