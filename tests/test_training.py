@@ -21,7 +21,7 @@ from mtm_core.models.mtm import MtM
 from mtm_core.tensorfolder import CheckpointError
 from mtm_core.training import batches, loop
 from mtm_core.training.batches import draw_step, put_on_device
-from mtm_core.training.config import RATIO_RANGE, TrainConfig, one_cycle
+from mtm_core.training.config import RATIO_RANGE, TrainConfig, one_cycle, steps_of_epochs
 from mtm_core.training.loop import MOST_SKIPPED, Trainer, TrainingFailed, best_model, build_model, new_run
 from mtm_core.training.resume import delete_run, load_run, save_run
 from mtm_core.training.validation import fixed_masks, validate
@@ -423,6 +423,13 @@ def test_a_budget_in_minutes_ends_the_run(monkeypatch):
     assert run.elapsed == len(steps) + run.n_validations  # a validation takes one second, too
     assert [step.number for step in steps if step.validation] and steps[-1].progress == 1.0
     assert all(a.seconds_left >= b.seconds_left for a, b in itertools.pairwise(steps)) and steps[-1].seconds_left == 0
+
+
+def test_a_fast_machine_stops_before_it_overfits(monkeypatch):
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: 0.0)  # steps take no time
+    run, steps = trained(TrainConfig(minutes=0.5, most_steps=7, batch_size=8, n_validations=2))
+    assert run.step == len(steps) == 7
+    assert steps_of_epochs(257) == 270 * 17
 
 
 def test_validations_are_spread_over_the_run_and_end_it():

@@ -18,7 +18,7 @@ from ..data.simulate import SIMULATED_IDS
 from ..device import describe, pick_device
 from ..models.mtm import MtMConfig
 from ..session import Session, Trials, identity
-from ..training.config import TrainConfig
+from ..training.config import TrainConfig, steps_of_epochs
 from ..training.loop import MOST_SKIPPED, Run, Step, Trainer, TrainingFailed, best_model, build_model, new_run
 from ..training.resume import delete_run, load_run, save_run
 from .console import ProgressLine, clock
@@ -48,11 +48,12 @@ def open_trials(options: argparse.Namespace) -> list[Trials]:
     return found
 
 
-def settings(options: argparse.Namespace) -> tuple[MtMConfig, TrainConfig]:
+def settings(options: argparse.Namespace, sessions: list[Trials]) -> tuple[MtMConfig, TrainConfig]:
     size = {"width": options.width, "n_layers": options.layers}
     model = replace(MtMConfig(), **{name: value for name, value in size.items() if value is not None})
     minutes = options.minutes if options.minutes is not None else TrainConfig.minutes
-    return model, TrainConfig(steps=options.steps, minutes=minutes, seed=options.seed)
+    most = steps_of_epochs(sum(int((trials.split == "train").sum()) for trials in sessions))
+    return model, TrainConfig(steps=options.steps, minutes=minutes, most_steps=most, seed=options.seed)
 
 
 def facts(run: Run, sessions: list[Trials], config: TrainConfig) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def train_to_end(trainer: Trainer, saver: Saver) -> str:
 def run(options: argparse.Namespace) -> int:
     out, device = Path(options.out), pick_device(options.device)
     sessions = open_trials(options)
-    model_config, config = settings(options)
+    model_config, config = settings(options, sessions)
     state = new_run(build_model(model_config, sessions, config.seed).to(device), config)
     out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is refused now, not after the training
     if load_run(out, state, sessions, config):
