@@ -9,6 +9,7 @@ import torch
 
 from ..device import has_bf16
 from ..evaluation.metrics import SpikeSums
+from ..evaluation.tasks import n_future_bins
 from ..masking import Mask, Scheme, draw_mask, hold_out_future
 from ..models.mtm import MtM
 from ..predict import MICRO_BATCH, log_rates
@@ -16,7 +17,6 @@ from .batches import DeviceTrials, step_generator
 
 SHARE_HIDDEN = {Scheme.NEURON: 0.1, Scheme.INTRA_REGION: 0.2, Scheme.INTER_REGION: 1.0}  # near the evaluation's masks
 REPEATS = 2  # draws per trial
-FUTURE_SHARE = 10  # the last tenth of the window
 HOPELESS = 1e9  # counts per bin, in place of an overflow: a score so bad that these weights are never the best
 
 
@@ -24,7 +24,7 @@ def fixed_masks(trials: DeviceTrials) -> list[Mask]:
     """Masks of one session's validation trials, the same whenever they are asked for."""
     shape = tuple(trials.batch.counts.shape)
     device = trials.valid.device
-    masks = [hold_out_future(shape, max(1, shape[1] // FUTURE_SHARE)).to(device)]
+    masks = [hold_out_future(shape, n_future_bins(shape[1])).to(device)]
     for scheme in trials.schemes(tuple(SHARE_HIDDEN)):
         for repeat in range(REPEATS):
             rng = step_generator(int(scheme), repeat, device)
