@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -37,21 +38,48 @@ def predict(
     neurons: positions of the neurons to read out, all if None; the model reads the visible ones in any case.
     Raises UnknownSessionError for a session the model was not trained on, ValueError for a mask of another shape.
     """
+    model, batch, mask = _prepared(model, trials, mask)
+    if neurons is not None:
+        batch = replace(batch, read_rows=batch.unit_rows[torch.as_tensor(neurons, device=batch.unit_rows.device)])
+    with torch.inference_mode():
+        return in_pieces(model, batch, mask, MICRO_BATCH[batch.counts.device.type]).exp().cpu().numpy()
+
+
+def latents(model: MtM | Checkpoint, trials: Trials, mask: Mask) -> Float[ndarray, "K T D"]:
+    """The transformer's last states of the bins (float32), from which the read-out predicts every neuron.
+
+    Arguments and errors as in `predict`: what the mask hides does not reach the latents.
+    """
+    model, batch, mask = _prepared(model, trials, mask)
+    with torch.inference_mode():
+        found = in_pieces(_Latents(model), batch, mask, MICRO_BATCH[batch.counts.device.type])
+        return found.float().cpu().numpy()
+
+
+class _Latents:
+    """A model without its read-out."""
+
+    def __init__(self, model: MtM) -> None:
+        self.model = model
+
+    def __call__(self, batch: Batch, mask: Mask) -> Tensor:
+        return self.model.states(self.model.tokens(batch, mask.hidden), batch, mask.prompts)
+
+
+def _prepared(model: MtM | Checkpoint, trials: Trials, mask: Mask) -> tuple[MtM, Batch, Mask]:
+    """Checked arguments, as the model reads them."""
     if isinstance(model, Checkpoint):
         model = model.model
     if tuple(mask.hidden.shape) != trials.counts.shape:
         raise ValueError(f"mask of shape {tuple(mask.hidden.shape)} for counts of shape {trials.counts.shape}")
     if model.training:
         raise ValueError("the model is in training mode, where dropout makes predictions random; call model.eval()")
-    mask = mask.restrict(torch.as_tensor(trials.valid))
-    batch = to_batch(model, trials)
-    if neurons is not None:
-        batch = replace(batch, read_rows=batch.unit_rows[torch.as_tensor(neurons, device=batch.unit_rows.device)])
-    with torch.inference_mode():
-        return log_rates(model, batch, mask, MICRO_BATCH[batch.counts.device.type]).exp().cpu().numpy()
+    return model, to_batch(model, trials), mask.restrict(torch.as_tensor(trials.valid))
 
 
-def log_rates(model: MtM, batch: Batch, mask: Mask, micro_batch: int) -> Float[Tensor, "B T n"]:
+def in_pieces(
+    model: Callable[[Batch, Mask], Tensor], batch: Batch, mask: Mask, micro_batch: int
+) -> Float[Tensor, "B T n"]:
     """Model output in pieces of `micro_batch` trials, halved as often as memory demands."""
     starts = range(0, len(mask.hidden), micro_batch)
     try:
@@ -59,9 +87,9 @@ def log_rates(model: MtM, batch: Batch, mask: Mask, micro_batch: int) -> Float[T
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error) or micro_batch == 1:
             raise
-    return log_rates(model, batch, mask, micro_batch // 2)
+    return in_pieces(model, batch, mask, micro_batch // 2)
 
 
-def _piece(model: MtM, batch: Batch, mask: Mask, chosen: slice) -> Tensor:
+def _piece(model: Callable[[Batch, Mask], Tensor], batch: Batch, mask: Mask, chosen: slice) -> Tensor:
     counts = batch.counts[chosen]
     return model(replace(batch, counts=counts), mask.rows(chosen).to(counts.device))

@@ -9,11 +9,12 @@ import pytest
 
 from mtm_core.checkpoint import load_checkpoint
 from mtm_core.data.catalogue import open_session
+from mtm_core.evaluation.answers import answers
 from mtm_core.evaluation.baselines import score_baseline
 from mtm_core.evaluation.metrics import SpikeSums
-from mtm_core.evaluation.tasks import add_scored, check_protocol, questions
+from mtm_core.evaluation.questions import questions
+from mtm_core.evaluation.tasks import add_answer, check_protocol
 from mtm_core.paths import assets_dir
-from mtm_core.predict import predict
 
 EVERY = 4  # of the neurons: enough for the mean, and four times as fast
 
@@ -24,10 +25,11 @@ def test_bundled_model_reaches_most_of_the_ceiling(session_id):
     checkpoint = load_checkpoint(assets_dir() / "checkpoints" / "simulated-mtm")
     trials = open_session(session_id).align()
     check_protocol(checkpoint, trials)
-    part, sums = trials.select("test"), SpikeSums.empty(trials.n_neurons)
-    for question in islice(questions("co_smoothing", part), 0, None, EVERY):
-        add_scored(sums, part, predict(checkpoint, part, question.mask, question.neurons), question)
-    model = sums.bits_per_spike()[::EVERY]
+    part = trials.select("test")
+    sums = SpikeSums.empty(part.n_trials, part.n_neurons)
+    for answer in answers(checkpoint.model, part, islice(questions("co_smoothing", part), 0, None, EVERY)):
+        add_answer(sums, part, answer)
+    model = sums.total().bits_per_spike()[::EVERY]
 
     def baseline(name: str) -> np.ndarray:
         per_neuron = score_baseline(name, trials, ["co_smoothing"])["co_smoothing"].per_neuron

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtm_core.evaluation.metrics import LOG_2, SMALLEST_RATE, SpikeSums, bits_per_spike
+from mtm_core.evaluation.metrics import LOG_2, SMALLEST_RATE, SpikeSums, bits_per_spike, poisson_d2, spike_sums
 
 
 def log_likelihood(counts, rates):
@@ -133,8 +133,7 @@ def test_silent_neurons_have_no_score_but_count_where_sums_are_taken():
     counts[..., 1] = 0
     bits = bits_per_spike(rates, counts)
     assert np.isnan(bits).tolist() == [False, True, False, False, False]
-    sums = SpikeSums.empty(5)
-    sums.add(counts, rates)
+    sums = spike_sums(rates, counts)
     assert sums.log_likelihood()[1] == pytest.approx(-rates[..., 1].sum())
     spoken = np.array([0, 2, 3, 4])
     assert sums.pooled() < sums.pooled(neurons=spoken)  # what was expected of the silent one in vain
@@ -209,11 +208,13 @@ def test_arguments_stay_unchanged():
 def test_sums_that_stream_equal_sums_at_once(dtype):
     rates, counts = simulated()
     counts = (counts + 60).astype(dtype)  # sums of uint8 must not wrap
-    whole, streamed = SpikeSums.empty(5), SpikeSums.empty(5)
+    whole, streamed = (SpikeSums.empty(len(counts), 5) for _ in range(2))
     whole.add(counts, rates)
     for trial in range(len(counts)):
-        streamed.add(counts[trial, :, :2], rates[trial, :, :2], neurons=np.array([0, 1]))
-        streamed.add(counts[trial, :, 2:], rates[trial, :, 2:], neurons=slice(2, 5))
+        one = slice(trial, trial + 1)
+        streamed.add(counts[one, :, :2], rates[one, :, :2], trials=one, neurons=np.array([0, 1]))
+        streamed.add(counts[one, :, 2:], rates[one, :, 2:], trials=one, neurons=slice(2, 5))
+    whole, streamed = whole.total(), streamed.total()
     for name in vars(whole):
         np.testing.assert_allclose(getattr(streamed, name), getattr(whole, name), rtol=1e-12)
     np.testing.assert_array_equal(whole.n_entries, np.full(5, 200))
@@ -222,8 +223,7 @@ def test_sums_that_stream_equal_sums_at_once(dtype):
 
 def test_pooled_is_summed_gain_over_summed_spikes_and_not_the_mean():
     rates, counts = simulated()
-    sums = SpikeSums.empty(5)
-    sums.add(counts, rates)
+    sums = spike_sums(rates, counts)
     bits, spikes = bits_per_spike(rates, counts), counts.sum((0, 1))
     assert sums.pooled() == pytest.approx((bits * spikes).sum() / spikes.sum(), rel=1e-10)
     assert abs(sums.pooled() - bits.mean()) > 1e-4
@@ -231,10 +231,48 @@ def test_pooled_is_summed_gain_over_summed_spikes_and_not_the_mean():
 
 def test_neurons_without_scored_entries_are_not_pooled():
     rates, counts = simulated()
-    sums = SpikeSums.empty(7)
+    sums = SpikeSums.empty(len(counts), 7)
     sums.add(counts, rates, neurons=np.array([0, 1, 2, 4, 5]))
-    five = SpikeSums.empty(5)
-    five.add(counts, rates)
-    assert sums.pooled() == pytest.approx(five.pooled(), rel=1e-12)
+    sums = sums.total()
+    assert sums.pooled() == pytest.approx(spike_sums(rates, counts).pooled(), rel=1e-12)
     assert np.isnan(sums.bits_per_spike()[[3, 6]]).all()
     assert math.isnan(SpikeSums.empty(3).pooled())
+
+
+def test_total_of_weights_counts_trials_as_often_as_the_weights_say():
+    rates, counts = simulated()
+    sums = SpikeSums.empty(len(counts), 5)
+    sums.add(counts, rates)
+    chosen = np.random.default_rng(3).integers(0, len(counts), len(counts))
+    weights = np.bincount(chosen, minlength=len(counts))[None].astype(float)
+    expected = bits_per_spike(rates[chosen], counts[chosen])
+    np.testing.assert_allclose(sums.total(weights).bits_per_spike()[0], expected, rtol=1e-10)
+    assert sums.total(weights).pooled()[0] == pytest.approx(spike_sums(rates[chosen], counts[chosen]).pooled())
+
+
+# --- Poisson D2 -------------------------------------------------------------------------------------------------------
+
+
+def test_poisson_d2_by_hand():
+    # y = 2, 0 and r = 1, 1 is the null itself; r = 2, 0 is perfect; r = 1.5, .5 lies between.
+    counts = np.array([[2], [0]])
+    assert poisson_d2(np.array([[1.0], [1.0]]), counts) == pytest.approx(0.0, abs=1e-12)
+    assert poisson_d2(np.array([[2.0], [0.0]]), counts) == pytest.approx(1.0, abs=1e-8)
+    expected = (2 * math.log(1.5) - 2) - (2 * math.log(1.0) - 2)
+    possible = (2 * math.log(2.0) - 2) - (2 * math.log(1.0) - 2)
+    assert poisson_d2(np.array([[1.5], [0.5]]), counts) == pytest.approx(expected / possible, rel=1e-12)
+
+
+def test_poisson_d2_equals_scikit_learn():
+    from sklearn.metrics import d2_tweedie_score
+
+    rates, counts = simulated()
+    for n, found in enumerate(poisson_d2(rates, counts)):
+        y, r = counts[..., n].ravel().astype(float), rates[..., n].ravel()
+        assert found == pytest.approx(d2_tweedie_score(y, r, power=1), rel=1e-9)
+
+
+def test_nothing_to_explain_has_no_d2():
+    counts = np.ones((3, 4, 2), dtype=np.uint8)
+    counts[..., 1] = 0
+    assert np.isnan(poisson_d2(np.ones((3, 4, 2)), counts)).all()

@@ -11,7 +11,8 @@ import torch
 from small import small_model, small_trials
 
 from mtm_core.checkpoint import Checkpoint
-from mtm_core.evaluation.tasks import TASKS, eligible, n_questions, questions, score_task
+from mtm_core.evaluation.questions import TASKS, Asking, eligible, n_questions, questions
+from mtm_core.evaluation.tasks import score_task
 from mtm_core.masking import Mask, Scheme
 from mtm_core.predict import predict
 from mtm_core.session import identity
@@ -40,8 +41,10 @@ def checkpoint_of(*sessions):
 CHECKPOINT = checkpoint_of(TRIALS)
 
 
-def scored(task, trials=TRIALS, **options):
-    return list(score_task(CHECKPOINT if trials is TRIALS else checkpoint_of(trials), trials, task, **options))
+def scored(task, trials=TRIALS, **asking):
+    """All steps, in full precision, as the oracle computes."""
+    how = Asking(**{"bf16": False, **asking})
+    return list(score_task(CHECKPOINT if trials is TRIALS else checkpoint_of(trials), trials, task, how))
 
 
 def asked(task, n):

@@ -21,7 +21,7 @@ from mtm_core.models.mtm import MtM
 from mtm_core.tensorfolder import CheckpointError
 from mtm_core.training import batches, loop
 from mtm_core.training.batches import draw_step, put_on_device
-from mtm_core.training.config import RATIO_RANGE, TrainConfig, one_cycle, steps_of_epochs
+from mtm_core.training.config import RATIO_RANGE, TrainConfig, one_cycle, steps_that_pay
 from mtm_core.training.loop import MOST_SKIPPED, Trainer, TrainingFailed, best_model, build_model, new_run
 from mtm_core.training.resume import delete_run, load_run, save_run
 from mtm_core.training.validation import fixed_masks, validate
@@ -126,9 +126,9 @@ def test_ratios_stay_in_their_ranges_and_schemes_share_a_batch(monkeypatch):
 def test_validation_masks_are_always_the_same():
     part = put_on_device(start().model, TRIALS[0].select("validation"))
     torch.manual_seed(3)
-    one = fixed_masks(part)
+    one = fixed_masks(part, MTM_SCHEMES)
     torch.manual_seed(4)
-    for a, b in zip(one, fixed_masks(part), strict=True):
+    for a, b in zip(one, fixed_masks(part, MTM_SCHEMES), strict=True):
         assert torch.equal(a.hidden, b.hidden) and torch.equal(a.target, b.target) and a.scheme == b.scheme
     assert {mask.scheme for mask in one} == set(MTM_SCHEMES)
 
@@ -379,11 +379,11 @@ def test_weights_that_overflow_are_never_the_best_and_end_nothing():
     trainer = Trainer(run, TRIALS, CONFIG)
     with torch.no_grad():
         run.model.units.bias += 200.0
-    scores = validate(run.model.eval(), trainer.validation)
+    scores = validate(run.model.eval(), trainer.validation, MTM_SCHEMES)
     assert math.isfinite(scores["mean"]) and scores["mean"] < -1e6
     with torch.no_grad():
         run.model.units.bias += math.nan
-    assert validate(run.model, trainer.validation)["mean"] < -1e6
+    assert validate(run.model, trainer.validation, MTM_SCHEMES)["mean"] < -1e6
 
 
 def test_a_scheme_without_spikes_does_not_hide_the_others_scores():
@@ -429,7 +429,7 @@ def test_a_fast_machine_stops_before_it_overfits(monkeypatch):
     monkeypatch.setattr(loop.time, "perf_counter", lambda: 0.0)  # steps take no time
     run, steps = trained(TrainConfig(minutes=0.5, most_steps=7, batch_size=8, n_validations=2))
     assert run.step == len(steps) == 7
-    assert steps_of_epochs(257) == 270 * 17
+    assert steps_that_pay(12_850) == 4_283 and steps_that_pay(10) == 300
 
 
 def test_validations_are_spread_over_the_run_and_end_it():
@@ -491,9 +491,9 @@ def test_training_finds_structure():
     scores = [step.validation["mean"] for step in steps if step.validation]
     assert max(scores) > 0.1 and run.best_score == max(scores)
     assert_same_tensors(best_model(run).state_dict(), run.best)
-    assert not run.model.training
+    assert not best_model(run).training
 
 
-def test_a_run_before_its_first_validation_gives_its_present_weights():
+def test_a_run_before_its_first_validation_gives_its_present_average():
     run = start()
-    assert best_model(run) is run.model and small_model(*TRIALS).config == run.model.config
+    assert best_model(run) is run.average and small_model(*TRIALS).config == run.model.config

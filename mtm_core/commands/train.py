@@ -16,9 +16,10 @@ from ..checkpoint import save_checkpoint
 from ..data.catalogue import open_session
 from ..data.simulate import SIMULATED_IDS
 from ..device import describe, pick_device
+from ..masking import MTM_SCHEMES, Scheme
 from ..models.mtm import MtMConfig
 from ..session import Session, Trials, identity
-from ..training.config import TrainConfig, steps_of_epochs
+from ..training.config import TrainConfig, steps_that_pay
 from ..training.loop import MOST_SKIPPED, Run, Step, Trainer, TrainingFailed, best_model, build_model, new_run
 from ..training.resume import delete_run, load_run, save_run
 from .console import ProgressLine, clock
@@ -52,8 +53,10 @@ def settings(options: argparse.Namespace, sessions: list[Trials]) -> tuple[MtMCo
     size = {"width": options.width, "n_layers": options.layers}
     model = replace(MtMConfig(), **{name: value for name, value in size.items() if value is not None})
     minutes = options.minutes if options.minutes is not None else TrainConfig.minutes
-    most = steps_of_epochs(sum(int((trials.split == "train").sum()) for trials in sessions))
-    return model, TrainConfig(steps=options.steps, minutes=minutes, most_steps=most, seed=options.seed)
+    most = steps_that_pay(sum(int(trials.select("train").valid.sum()) for trials in sessions))
+    mix = tuple(Scheme[name.upper()] for name in options.schemes) if options.schemes else MTM_SCHEMES
+    budget = TrainConfig(steps=options.steps, minutes=minutes, most_steps=most, seed=options.seed)
+    return model, replace(budget, schemes=mix)
 
 
 def facts(run: Run, sessions: list[Trials], config: TrainConfig) -> dict[str, Any]:

@@ -100,8 +100,8 @@ class MtM(nn.Module):
         rows = torch.tensor([self._row[uuid] for uuid in unit_ids], device=self.units.mean.device)
         return rows, self.session_ids.index(session_id)
 
-    def _tokens(self, batch: Batch, hidden: Bool[Tensor, "B T N"]) -> Float[Tensor, "B T D"]:
-        """Bin tokens. The first line hides; nothing after it sees the counts again."""
+    def tokens(self, batch: Batch, hidden: Bool[Tensor, "B T N"]) -> Float[Tensor, "B T D"]:
+        """What the visible entries of each bin say. The first line hides; nothing after it sees the counts again."""
         visible = torch.where(hidden, self.units.mean[batch.unit_rows], batch.counts.float())
         return self.units.embed(visible, hidden, batch.unit_rows)
 
@@ -110,16 +110,19 @@ class MtM(nn.Module):
         prompt = self.prompt(prompts) if self.config.prompted else torch.zeros_like(session)
         return torch.stack([session, prompt], dim=1)
 
-    def forward(self, batch: Batch, mask: Mask) -> Float[Tensor, "B T n"]:
-        """Log expected counts per bin; hidden entries of `batch.counts` may hold anything, NaN included."""
-        prompts = mask.prompts
-        tokens = self._tokens(batch, mask.hidden) + self.time(_time_waves(batch.bin_starts))
+    def states(self, tokens: Float[Tensor, "B T D"], batch: Batch, prompts: Int[Tensor, "B"]) -> Float[Tensor, "B T D"]:
+        """The transformer's last states of the bins: the latents that all neurons are read from."""
+        tokens = tokens + self.time(_time_waves(batch.bin_starts))
         tokens = torch.cat([self._prefix(batch, prompts).to(tokens.dtype), tokens], dim=1)
         # The prefix turns with the first bin's angle minus two and minus one, whatever the length of the window.
         positions = torch.arange(tokens.shape[1], device=tokens.device) - N_PREFIX
-        states = self.transformer(self.token_dropout(tokens), positions, _may_read(prompts, len(batch.bin_starts)))
-        rows = batch.unit_rows if batch.read_rows is None else batch.read_rows
-        return self.units.read_out(states[:, N_PREFIX:], rows)
+        may_read = _may_read(prompts, len(batch.bin_starts))
+        return self.transformer(self.token_dropout(tokens), positions, may_read)[:, N_PREFIX:]
+
+    def forward(self, batch: Batch, mask: Mask) -> Float[Tensor, "B T n"]:
+        """Log expected counts per bin; hidden entries of `batch.counts` may hold anything, NaN included."""
+        states = self.states(self.tokens(batch, mask.hidden), batch, mask.prompts)
+        return self.units.read_out(states, batch.unit_rows if batch.read_rows is None else batch.read_rows)
 
 
 def _time_waves(bin_starts: Float[Tensor, "T"]) -> Float[Tensor, "T waves"]:

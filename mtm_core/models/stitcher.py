@@ -37,12 +37,16 @@ class UnitTable(nn.Module):
         self.mean[rows] = mean
         self.bias[rows] = mean.log()
 
+    def deviation(self, visible: Float[Tensor, "B T n"], rows: Int[Tensor, " n"]) -> Float[Tensor, "B T n"]:
+        """Deviations from the training mean in Poisson standard deviations."""
+        mean = self.mean[rows]
+        return (visible - mean) * (mean + VARIANCE_FLOOR).rsqrt()
+
     def embed(
         self, visible: Float[Tensor, "B T N"], hidden: Bool[Tensor, "B T N"], rows: Int[Tensor, "N"]
     ) -> Float[Tensor, "B T D"]:
-        """Sum over neurons: deviations from the training mean in Poisson standard deviations, and the hidden signal."""
-        mean = self.mean[rows]
-        deviation = (visible - mean) * (mean + VARIANCE_FLOOR).rsqrt()
+        """Sum over neurons: what the visible ones say, and the signal of the hidden ones."""
+        deviation = self.deviation(visible, rows)
         signal = hidden.to(deviation.dtype) @ self.hidden_signal[rows]
         return deviation @ self.input[rows] + signal
 

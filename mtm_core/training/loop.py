@@ -18,6 +18,7 @@ from ..device import has_bf16, is_out_of_memory
 from ..masking import Mask
 from ..models.mtm import MtM, MtMConfig
 from ..session import Trials
+from .averaging import follow, start_average
 from .batches import DeviceTrials, draw_step, put_on_device
 from .config import TrainConfig, one_cycle
 from .loss import poisson_loss, trial_weights
@@ -48,6 +49,7 @@ class Run:
     """The state of a training run."""
 
     model: MtM
+    average: MtM  # of the weights, see averaging.py: what is validated and kept
     optimizer: torch.optim.AdamW
     step: int = 0
     elapsed: float = 0.0  # s spent in steps and validations
@@ -77,7 +79,7 @@ def build_model(config: MtMConfig, sessions: list[Trials], seed: int = 0) -> MtM
 
 def new_run(model: MtM, config: TrainConfig) -> Run:
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    return Run(model, optimizer, micro_batch=config.batch_size)
+    return Run(model, start_average(model), optimizer, micro_batch=config.batch_size)
 
 
 class Trainer:
@@ -93,7 +95,7 @@ class Trainer:
         self.device = model.units.mean.device
         self.train = [put_on_device(model, trials.select("train")) for trials in self.sessions]
         held = [put_on_device(model, trials.select("validation")) for trials in self.sessions]
-        self.validation = [(trials, fixed_masks(trials)) for trials in held if trials.n_trials]
+        self.validation = [(trials, fixed_masks(trials, self.config.schemes)) for trials in held if trials.n_trials]
         if not self.validation:
             raise ValueError("no validation trials to choose the best weights by; use sessions with more trials")
 
@@ -120,6 +122,7 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), self.config.gradient_clip)
         if math.isfinite(loss) and bool(torch.isfinite(norm)):
             run.optimizer.step()
+            follow(run.average, run.model, run.step + 1)
         else:
             run.n_skipped += 1
             self.notices.append(f"step {run.step + 1}: loss or gradient not finite, step skipped ({run.n_skipped})")
@@ -161,6 +164,7 @@ class Trainer:
         else:
             run.micro_batch = self.config.batch_size
             run.model.to("cpu")
+            run.average.to("cpu")
             for state in run.optimizer.state.values():
                 state.update({name: value.cpu() for name, value in state.items()})
             self._load_data()
@@ -174,8 +178,7 @@ class Trainer:
         if progress < 1.0 and progress * config.n_validations < run.n_validations + 1:
             return None, False
         start = time.perf_counter()
-        run.model.eval()
-        scores = validate(run.model, self.validation)
+        scores = validate(run.average, self.validation, config.schemes)
         run.elapsed += time.perf_counter() - start
         run.n_validations = max(run.n_validations + 1, int(progress * config.n_validations))
         finite = {name: value for name, value in scores.items() if math.isfinite(value)}
@@ -183,7 +186,7 @@ class Trainer:
         is_best = scores["mean"] > run.best_score
         if is_best:
             run.best_score, run.best_step = scores["mean"], run.step
-            run.best = {name: value.detach().cpu().clone() for name, value in run.model.state_dict().items()}
+            run.best = {name: value.detach().cpu().clone() for name, value in run.average.state_dict().items()}
         return scores, is_best
 
     def _report(self, loss: float, scores: dict[str, float] | None, is_best: bool) -> Step:
@@ -195,7 +198,7 @@ class Trainer:
 
 
 def best_model(run: Run) -> MtM:
-    """The model with the weights that scored best in validation; before the first validation, the present ones."""
+    """The model with the weights that scored best in validation; before the first validation, the present average."""
     if run.best:
-        run.model.load_state_dict(run.best)
-    return run.model.eval()
+        run.average.load_state_dict(run.best)
+    return run.average

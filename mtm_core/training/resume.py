@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..session import Trials, identity
 from ..tensorfolder import CheckpointError, TensorFolder
+from .averaging import REACH
 from .config import TrainConfig
 from .loop import Run
 
@@ -21,6 +22,7 @@ NUMBERS = ("step", "elapsed", "n_skipped", "n_validations", "micro_batch", "best
 def _settings(sessions: list[Trials], config: TrainConfig, model_config: Any) -> dict[str, Any]:
     """What has to be equal for a run to be the same run."""
     training = {**asdict(config), "schemes": [scheme.label for scheme in config.schemes]}
+    training["averaging"] = REACH
     return {"training": training, "model": asdict(model_config), "data": [identity(trials) for trials in sessions]}
 
 
@@ -47,7 +49,8 @@ def _moments(run: Run) -> dict[str, Tensor]:
 
 def save_run(path: Path, run: Run, sessions: list[Trials], config: TrainConfig) -> None:
     """Write the run to the folder `path`; raises OSError and keeps the last state if the disk refuses."""
-    weights = {f"model/{name}": value for name, value in run.model.state_dict().items()}
+    both = {"model": run.model, "average": run.average}
+    weights = {f"{which}/{name}": value for which, model in both.items() for name, value in model.state_dict().items()}
     best = {f"best/{name}": value for name, value in run.best.items()}
     numbers = {name: getattr(run, name) for name in NUMBERS}
     numbers["best_score"] = run.best_score if run.best else None  # JSON has no -inf
@@ -76,6 +79,7 @@ def load_run(path: Path, run: Run, sessions: list[Trials], config: TrainConfig) 
 
 def _restore(run: Run, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
     run.model.load_state_dict(_under("model/", tensors))
+    run.average.load_state_dict(_under("average/", tensors))
     run.best = _under("best/", tensors)
     for name, parameter in run.model.named_parameters():
         if state := _under(f"optimizer/{name}/", tensors):

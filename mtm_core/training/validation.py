@@ -1,4 +1,8 @@
-"""The score that picks the best weights: four tasks, masks drawn once, the same for every validation of a run."""
+"""The score that picks the best weights: masks drawn once, the same for every validation of a run.
+
+All four tasks are watched; the weights are picked by the mean over the schemes that are trained, so that a model with
+one scheme is as good as it can be at its own.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +13,31 @@ import torch
 
 from ..device import has_bf16
 from ..evaluation.metrics import SpikeSums
-from ..evaluation.tasks import n_future_bins
-from ..masking import Mask, Scheme, draw_mask, hold_out_future
+from ..evaluation.questions import n_future_bins
+from ..masking import MTM_SCHEMES, Mask, Scheme, draw_mask, hold_out_future
 from ..models.mtm import MtM
-from ..predict import MICRO_BATCH, log_rates
+from ..predict import MICRO_BATCH, in_pieces
 from .batches import DeviceTrials, step_generator
 
-SHARE_HIDDEN = {Scheme.NEURON: 0.1, Scheme.INTRA_REGION: 0.2, Scheme.INTER_REGION: 1.0}  # near the evaluation's masks
+# Near the evaluation's masks; the future is hidden as the evaluation does.
+SHARE_HIDDEN = {
+    Scheme.NEURON: 0.1,
+    Scheme.INTRA_REGION: 0.2,
+    Scheme.INTER_REGION: 1.0,
+    Scheme.TEMPORAL: 0.3,
+    Scheme.RANDOM_TOKEN: 0.3,
+}
 REPEATS = 2  # draws per trial
 HOPELESS = 1e9  # counts per bin, in place of an overflow: a score so bad that these weights are never the best
 
 
-def fixed_masks(trials: DeviceTrials) -> list[Mask]:
-    """Masks of one session's validation trials, the same whenever they are asked for."""
+def fixed_masks(trials: DeviceTrials, trained: tuple[Scheme, ...]) -> list[Mask]:
+    """Masks of one session's validation trials for the four tasks and what is trained, the same whenever asked for."""
     shape = tuple(trials.batch.counts.shape)
     device = trials.valid.device
     masks = [hold_out_future(shape, n_future_bins(shape[1])).to(device)]
-    for scheme in trials.schemes(tuple(SHARE_HIDDEN)):
+    watched = (scheme for scheme in SHARE_HIDDEN if scheme in MTM_SCHEMES or scheme in trained)
+    for scheme in trials.schemes(tuple(watched)):
         for repeat in range(REPEATS):
             rng = step_generator(int(scheme), repeat, device)
             masks.append(draw_mask(scheme, shape, trials.codes, rng, SHARE_HIDDEN[scheme]))
@@ -33,8 +45,10 @@ def fixed_masks(trials: DeviceTrials) -> list[Mask]:
 
 
 @torch.inference_mode()
-def validate(model: MtM, sessions: list[tuple[DeviceTrials, list[Mask]]]) -> dict[str, float]:
-    """Bits per spike over the training mean, pooled over neurons and sessions: one number per scheme and their mean."""
+def validate(
+    model: MtM, sessions: list[tuple[DeviceTrials, list[Mask]]], trained: tuple[Scheme, ...]
+) -> dict[str, float]:
+    """Bits per spike over the training mean, pooled over neurons: one number per scheme, and the trained ones' mean."""
     scores: dict[Scheme, list[float]] = {}
     device = model.units.mean.device
     for trials, masks in sessions:
@@ -42,14 +56,15 @@ def validate(model: MtM, sessions: list[tuple[DeviceTrials, list[Mask]]]) -> dic
         sums: dict[Scheme, SpikeSums] = {}
         for mask in masks:
             with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device)):
-                rates = log_rates(model, trials.batch, mask, MICRO_BATCH[device.type]).float().exp()
+                rates = in_pieces(model, trials.batch, mask, MICRO_BATCH[device.type]).float().exp()
             rates = rates.nan_to_num(nan=HOPELESS, posinf=HOPELESS)
-            total = sums.setdefault(mask.scheme, SpikeSums.empty(len(null)))
+            total = sums.setdefault(mask.scheme, SpikeSums.empty(len(rates), len(null)))
             total.add(trials.batch.counts.cpu().numpy(), rates.cpu().numpy(), mask.target.cpu().numpy())
-        for scheme, total in sums.items():
-            scores.setdefault(scheme, []).append(total.pooled(null))
-    by_scheme = {scheme.label: _mean(values) for scheme, values in scores.items()}
-    return {**by_scheme, "mean": _mean(by_scheme.values())}
+        for scheme, by_trial in sums.items():
+            scores.setdefault(scheme, []).append(by_trial.total().pooled(null))
+    by_scheme = {scheme: _mean(values) for scheme, values in scores.items()}
+    chosen = _mean(by_scheme[scheme] for scheme in trained if scheme in by_scheme)
+    return {**{scheme.label: value for scheme, value in by_scheme.items()}, "mean": chosen}
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -1,0 +1,30 @@
+"""The average of a run's weights, weighted towards its end (polynomial decay; Shamir & Zhang 2013, ICML, section 4).
+
+While the learning rate is high the weights jump about a better point than any they visit; their average lies near it.
+Validation scores, pooled, of the last weights and of the average: .264 and .279 on 176 trials of 20 bins (1,200 steps),
+.279 and .292 on 257 trials of 50 bins (3,870 steps); the last half was better than the last third or fifth. The average
+reaches back over the last half of the steps whatever their number, so it needs no setting.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from ..models.mtm import MtM
+
+REACH = 1.0  # the average reaches back over the last 1 / (1 + REACH) of the steps
+
+
+def start_average(model: MtM) -> MtM:
+    """A copy in evaluation mode that `follow` keeps up to date."""
+    return copy.deepcopy(model).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def follow(average: MtM, model: MtM, step: int) -> None:
+    """Take the weights after `step` (from 1 on) into the average."""
+    share = min(1.0, (1.0 + REACH) / (step + REACH))
+    for mean, weight in zip(average.parameters(), model.parameters(), strict=True):
+        mean.lerp_(weight, share)
