@@ -5,8 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from . import __version__
+
+# The names of `mtm_core.masking.Scheme`, which would import torch.
+TASKS = ("co_smoothing", "forward_prediction", "intra_region", "inter_region")  # as in mtm_core.evaluation.questions
+LEVELS = ("allen", "beryl", "cosmos")
+SCHEMES = ("neuron", "causal", "intra_region", "inter_region", "temporal", "random_token")
 
 
 def _add_cache(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +40,14 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         help="s around the event (default: -0.5 1.5, or what exists)",
     )
     parser.add_argument("--bin-size", type=float, default=0.02, metavar="S", help="s (default: %(default)s)")
-    parser.add_argument("--region-level", default="beryl", choices=("allen", "beryl", "cosmos"))
+    parser.add_argument("--region-level", default="beryl", choices=LEVELS)
+    parser.add_argument(
+        "--schemes",
+        nargs="+",
+        choices=SCHEMES,
+        metavar="SCHEME",
+        help=f"masking schemes to mix, of {', '.join(SCHEMES)}",
+    )
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, metavar="M", help="training time (default: 5)")
     budget.add_argument(
@@ -47,16 +60,70 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the checkpoint")
 
 
+def _add_scored(parser: argparse.ArgumentParser) -> None:
+    """What every command on a trained model takes."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by mtm train")
+    _add_cache(parser)
+    parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a CUDA card if there is one)")
+    parser.add_argument("--json", metavar="FILE", help="write everything as JSON")
+
+
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
-    tasks = ("co_smoothing", "forward_prediction", "intra_region", "inter_region")
     parser = commands.add_parser("evaluate", help="score a checkpoint and the baselines on held-out trials")
+    _add_scored(parser)
+    parser.add_argument("--session", metavar="EID", help="default: the first session of the checkpoint")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
+    parser.add_argument("--region-level", choices=LEVELS, help="grouping of regions (default: as in training)")
+    parser.add_argument("--fast", action="store_true", help="hold out up to 16 neurons at once in co-smoothing")
+    parser.add_argument("--hide-duplicates", action="store_true", help="hide likely duplicates of a target as well")
+    parser.add_argument(
+        "--precision", choices=("auto", "float32"), default="auto", help="auto: bfloat16 where the hardware has it"
+    )
+    parser.add_argument("--against", nargs="+", default=[], metavar="CHECKPOINT", help="models to compare with")
+    parser.add_argument("--no-baselines", action="store_true", help="score the model only")
+    parser.add_argument("--few-shot", action="store_true", help="also few-shot co-smoothing, 4 to all training trials")
+    parser.add_argument(
+        "--held-out", metavar="SET", help="also a set of neurons hidden together: bwb, or a file of uuids"
+    )
+    parser.add_argument("--report", metavar="FILE", help="write a self-contained HTML report")
+
+
+def _add_decode(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("decode", help="decode behavior from counts, predicted rates and latents")
+    _add_scored(parser)
+    parser.add_argument("--session", nargs="+", metavar="EID", help="several: one decoder shared by all (reduced rank)")
+    parser.add_argument("--behaviors", nargs="+", metavar="NAME", help="default: all that the session has")
+    parser.add_argument("--sources", nargs="+", metavar="SOURCE", help="default: counts rates latents")
+    parser.add_argument("--protocol", choices=("nested", "mtm"), default="nested", help="mtm: as MtM's authors decode")
+    parser.add_argument("--nulls", type=int, default=50, metavar="N", help="null behaviors (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def _add_map(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("map", help="what each region tells about each other region")
+    _add_scored(parser)
+    parser.add_argument("--session", metavar="EID", help="default: the first session of the checkpoint")
+    parser.add_argument(
+        "--kind", choices=("lost", "alone"), default="lost", help="lost: without the source; or it alone"
+    )
+    parser.add_argument("--level", choices=LEVELS, help="grouping of regions (default: as in training)")
+    parser.add_argument("--min-neurons", type=int, default=2, metavar="N", help="in a region (default: %(default)s)")
+    parser.add_argument("--nulls", type=int, default=3, metavar="N", help="shifted controls (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--csv", metavar="FILE", help="write one line per pair of regions")
+
+
+def _add_export_bwb(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("export-bwb", help="write prediction files for the scorer of BrainWideBench")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by mtm train")
     _add_cache(parser)
     parser.add_argument("--session", metavar="EID", help="default: the first session of the checkpoint")
-    parser.add_argument("--tasks", nargs="+", choices=tasks, default=tasks)
-    parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
+    parser.add_argument("--task", choices=("co_smoothing", "forecasting"), default="co_smoothing")
+    parser.add_argument("--label", default="mtm", help="name of the model in the files (default: %(default)s)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[43], help="BrainWideBench asks for 43 to 47")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a CUDA card if there is one)")
-    parser.add_argument("--json", metavar="FILE", help="write all scores, per region and per neuron")
+    parser.add_argument("--out", required=True, metavar="DIR")
 
 
 def _add_app(commands: argparse._SubParsersAction) -> None:
@@ -74,24 +141,19 @@ def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(prog="mtm", description="MtM on Neuropixels recordings.")
     main_parser.add_argument("--version", action="version", version=__version__)
     commands = main_parser.add_subparsers(dest="command", required=True)
-    for add in (_add_sessions, _add_train, _add_evaluate, _add_app):
+    adders = (_add_sessions, _add_train, _add_evaluate, _add_decode, _add_map, _add_export_bwb, _add_app)
+    for add in adders:
         add(commands)
     return main_parser
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Imported here: `mtm --help` should not wait for torch.
-    if options.command == "sessions":
-        from .commands.sessions import run
-    elif options.command == "train":
-        from .commands.train import run
-    elif options.command == "evaluate":
-        from .commands.evaluate import run
-    else:
+    if options.command == "app":
         from .serve import serve_app
 
         return serve_app(options.port, not options.no_show, options.cache_dir, options.address)
-    return run(options)
+    # Imported here: `mtm --help` should not wait for torch.
+    return import_module(f".commands.{options.command.replace('-', '_')}", __package__).run(options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

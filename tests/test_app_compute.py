@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from app import compute, recordings
-from app.pages.leak import verdict
-from app.pages.neuron import average_lines
-from app.pages.scores import neurons_sentence, null_rows
+from app.pages.explore.hidden_scores import neurons_sentence, null_rows
+from app.pages.explore.leak import verdict
+from app.pages.explore.neuron import average_lines
 from app.sentences import hidden_sentence, status, tallies, trial_sentence, unknown_session
 from app.spec import HAND, SCHEMES, Box, Hide, Spec
 from app.state import Job

@@ -127,13 +127,15 @@ def test_the_session_raster_shows_every_spike_once():
 
 
 def test_a_region_figure_has_a_line_per_region_and_survives_silence():
-    shown = make_region_figure()
+    shown = make_region_figure("Scores")
     lines = [
-        RegionLine("CA1", "#7ed04b", np.array([0.1, 0.3]), ["0 · CA1", "1 · CA1"], 0, 0),
-        RegionLine("DG", "#66a83d", np.zeros(0), [], 2, 1),
+        RegionLine("CA1", "#7ed04b", np.array([0.1, 0.3]), np.array([4, 7]), 0, 0, (0.15, 0.25)),
+        RegionLine("DG", "#66a83d", np.zeros(0), np.zeros(0, int), 2, 1),
     ]
     draw_regions(shown, lines)
     assert shown.figure.y_range.factors == ["DG", "CA1"] and shown.bars.data["mean"] == [pytest.approx(0.2)]
+    assert (shown.bars.data["low"], shown.bars.data["high"]) == ([0.15], [0.25])
+    assert shown.dots.data["neuron"] == [4, 7]
     draw_regions(shown, [])
     assert shown.dots.data["region"] == []
 

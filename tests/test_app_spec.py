@@ -6,7 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.spec import HAND, MAX_QUERY, SCHEMES, SORTS, TABS, Box, Hide, Spec, decode, encode
+from app.spec import (
+    HAND,
+    LEVELS,
+    MAX_QUERY,
+    PAGES,
+    SCHEMES,
+    SORTS,
+    TABS,
+    TASKS,
+    Box,
+    Hide,
+    Scoring,
+    Spec,
+    decode,
+    encode,
+    part,
+)
+from mtm_core.evaluation import questions
 
 indices = st.integers(0, 2000)
 spans = st.tuples(indices, st.integers(1, 300)).map(lambda pair: (pair[0], sum(pair)))
@@ -23,6 +40,15 @@ hides = st.builds(
     window=st.just((0, 0)) | spans,
     boxes=st.lists(boxes, max_size=4).map(tuple),
 )
+scorings = st.builds(
+    Scoring,
+    tasks=st.sets(st.sampled_from(TASKS), min_size=1).map(lambda chosen: tuple(t for t in TASKS if t in chosen)),
+    exact=st.booleans(),
+    duplicates=st.booleans(),
+    task=st.sampled_from(TASKS),
+    against=st.sampled_from(("ridge", "psth")),
+    region=st.just("") | names,
+)
 specs = st.builds(
     Spec,
     session=st.from_regex(r"[A-Za-z0-9_.\-]{1,64}", fullmatch=True),
@@ -30,8 +56,11 @@ specs = st.builds(
     trial=st.integers(-1, 2000),
     sort=st.sampled_from(SORTS),
     neuron=st.integers(-1, 2000),
+    page=st.sampled_from(PAGES),
+    level=st.sampled_from(("", *LEVELS)),
     tab=st.sampled_from(TABS),
     hide=hides,
+    scoring=scorings,
 )
 
 
@@ -66,6 +95,12 @@ def test_many_neurons_stay_short():
         "boxes=rate.5.2.3.9",
         "ratio=101",
         "tab=admin",
+        "page=admin",
+        "level=",
+        "tasks=",
+        "tasks=co_smoothing.everything",
+        "exact=yes",
+        "against=../x",
         "regions=" + "x" * 65,
         "colour=red",
         "trial=1e3",
@@ -80,3 +115,16 @@ def test_what_is_not_understood_is_reported_and_left_at_its_default(query):
 
 def test_the_good_part_of_a_broken_address_is_kept():
     assert decode("trial=7&scheme=nonsense") == (Spec(trial=7), False)
+
+
+def test_an_address_from_before_the_pages_leads_to_where_its_tab_went():
+    assert decode("tab=tasks&trial=7") == (Spec(page="scores", trial=7), True)
+
+
+def test_a_part_keeps_what_it_names_and_nothing_else():
+    spec = Spec(trial=5, neuron=3, page="map", hide=Hide(scheme=HAND, neurons=(1,)))
+    assert part(spec, ("trial", "hide")) == Spec(trial=5, hide=spec.hide)
+
+
+def test_the_tasks_are_those_of_the_evaluation():
+    assert TASKS == questions.TASKS

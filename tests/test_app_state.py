@@ -6,8 +6,9 @@ import asyncio
 import threading
 from dataclasses import replace
 
+from app import state as state_module
 from app.spec import HAND, Hide, Spec
-from app.state import State, Work, picture_key
+from app.state import State, View, Work, picture_key
 
 
 class Fake:
@@ -15,6 +16,7 @@ class Fake:
 
     def __init__(self) -> None:
         self.pictures: list[Spec] = []
+        self.panels: list[Spec] = []
         self.gate = threading.Event()
         self.gate.set()
         self.broken = False
@@ -33,13 +35,25 @@ class Fake:
         yield from (("half", spec), ("all", spec))
 
     def work(self) -> Work:
-        return Work(self.picture, self.scores, self.steps, self.steps)
+        return Work(
+            self.picture,
+            self.scores,
+            jobs={"scores": self.steps, "leak": self.steps},
+            views={"neuron": View(self.panel, ("session", "neuron")), "map": View(self.growing)},
+        )
+
+    def panel(self, spec):
+        self.panels.append(spec)
+        return f"neuron {spec.neuron}"
+
+    def growing(self, spec):
+        yield from ("some", "all")
 
 
 async def settled(state: State) -> None:
     for _ in range(400):
         await asyncio.sleep(0.005)
-        if not state.working and (state.job is None or state.job.state != "running"):
+        if not state.working and state.running is None:
             return
     raise AssertionError("still working")
 
@@ -77,8 +91,8 @@ def test_a_result_for_an_older_choice_is_dropped():
 
 def test_scores_follow_what_is_hidden_but_not_the_trial():
     async def scenario(fake):
-        state, asked = State(fake.work()), []
-        state._work = replace(state._work, scores=lambda spec: asked.append(spec) or iter([spec]))
+        asked = []
+        state = State(replace(fake.work(), scores=lambda spec: asked.append(spec) or iter([spec])))
         state.go(trial=3)
         await settled(state)
         state.go(trial=4)
@@ -90,15 +104,16 @@ def test_scores_follow_what_is_hidden_but_not_the_trial():
     run(scenario)
 
 
-def test_undo_and_redo_go_through_everything_but_tabs():
+def test_undo_and_redo_go_through_everything_but_pages_and_tabs():
     async def scenario(fake):
         state = State(fake.work())
         state.toggle_neuron(3)
         state.toggle_region("CA1")
         state.go(tab="leak")
+        state.go(page="scores")
         assert state.spec.hide == Hide(scheme=HAND, neurons=(3,), regions=("CA1",))
         state.undo()
-        assert state.spec.hide.regions == () and state.spec.tab == "leak"
+        assert state.spec.hide.regions == () and (state.spec.page, state.spec.tab) == ("scores", "leak")
         state.undo()
         assert state.spec.hide == Hide() and not state.can_undo
         state.redo()
@@ -179,31 +194,146 @@ def test_a_surprising_error_is_not_shown_in_its_own_words():
     run(scenario)
 
 
-def test_cancel_keeps_what_was_done_and_says_so():
+def test_cancel_keeps_what_was_done_and_says_so(monkeypatch):
+    monkeypatch.setattr(state_module, "SHOW_EVERY", 0)
+
     async def scenario(fake):
         state, seen = State(fake.work()), []
 
         def cancel_at_half(event):
-            seen.append(event.new.share)
-            if event.new.share == 0.5:
+            seen.append(event.new["scores"].share)
+            if seen[-1] == 0.5:
                 state.cancel()
 
-        state.param.watch(cancel_at_half, "job")
-        state.run("tasks")
+        state.param.watch(cancel_at_half, "jobs")
+        state.run("scores")
         await settled(state)
         await asyncio.sleep(0.05)
-        assert state.job.state == "cancelled" and state.job.result == "2 of 4" and max(seen) == 0.5
+        job = state.jobs["scores"]
+        assert job.state == "cancelled" and job.result == "2 of 4" and max(seen) == 0.5
 
     run(scenario)
 
 
-def test_a_job_runs_to_its_end_with_progress():
+def test_a_job_runs_to_its_end_with_progress_and_keeps_its_result_while_another_runs():
     async def scenario(fake):
         state = State(fake.work())
         state.run("leak")
-        state.run("tasks")  # one at a time: ignored
+        state.run("scores")  # one at a time: ignored
+        assert state.running.kind == "leak"
         await settled(state)
-        assert (state.job.kind, state.job.state, state.job.share, state.job.result) == ("leak", "done", 1.0, "4 of 4")
+        assert list(state.jobs) == ["leak"]
+        state.run("scores")
+        await settled(state)
+        for kind in ("leak", "scores"):
+            job = state.jobs[kind]
+            assert (job.kind, job.state, job.share, job.result) == (kind, "done", 1.0, "4 of 4")
+
+    run(scenario)
+
+
+def test_a_job_shows_its_first_and_its_last_result_and_few_between():
+    async def scenario(fake):
+        state, seen = State(fake.work()), []
+        state.param.watch(lambda event: seen.append(event.new["scores"].result), "jobs")
+        state.run("scores")
+        await settled(state)
+        assert seen == [None, "1 of 4", "4 of 4"]
+
+    run(scenario)
+
+
+def test_a_failed_job_keeps_what_it_had_and_says_why():
+    async def scenario(fake):
+        def breaks(spec):
+            yield 0.5, "half"
+            raise ValueError("the disk is full")
+
+        state = State(replace(fake.work(), jobs={"scores": breaks}))
+        state.run("scores")
+        await settled(state)
+        assert (state.jobs["scores"].state, state.jobs["scores"].result) == ("failed", "half")
+        assert state.message == "the disk is full"
+
+    run(scenario)
+
+
+def test_the_view_of_a_page_is_computed_only_while_it_is_open_and_from_what_it_reads():
+    async def scenario(fake):
+        state = State(fake.work())
+        state.go(neuron=3)
+        await settled(state)
+        assert fake.panels == [] and "neuron" not in state.views
+        state.go(page="neuron", trial=5)
+        await settled(state)
+        assert fake.panels == [Spec(neuron=3)] and state.views["neuron"] == "neuron 3"
+        state.go(trial=6, page="explore")
+        state.go(page="neuron")
+        await settled(state)
+        assert len(fake.panels) == 1, "neither the trial nor leaving the page changes what the view depends on"
+        state.go(page="explore", neuron=4)
+        await settled(state)
+        assert len(fake.panels) == 1 and state.views["neuron"] == "neuron 3"
+        state.go(page="neuron")
+        await settled(state)
+        assert state.views["neuron"] == "neuron 4"
+
+    run(scenario)
+
+
+def test_a_view_is_none_while_it_is_computed_and_may_grow():
+    async def scenario(fake):
+        state, seen = State(fake.work()), []
+        state.param.watch(lambda event: seen.append(event.new.get("map")), "views")
+        state.go(page="map")
+        await settled(state)
+        assert seen == [None, "some", "all"]
+
+    run(scenario)
+
+
+def test_a_view_left_half_done_is_finished_when_the_page_opens_again():
+    async def scenario(fake):
+        state = State(fake.work())
+        state.param.watch(lambda event: event.new.get("map") == "some" and state.go(page="explore"), "views")
+        state.go(page="map")
+        await settled(state)
+        assert state.spec.page == "explore" and state.views["map"] == "some"
+        state._views["map"] = View(lambda spec: "whole")
+        state.go(page="map")
+        await settled(state)
+        assert state.views["map"] == "whole"
+
+    run(scenario)
+
+
+def test_a_failed_view_says_why_and_is_tried_again_for_another_choice():
+    async def scenario(fake):
+        def breaks(spec):
+            if spec.neuron == 1:
+                raise ValueError("no spike at all")
+            return spec.neuron
+
+        state = State(replace(fake.work(), views={"neuron": View(breaks, ("neuron",))}))
+        state.go(page="neuron", neuron=1)
+        await settled(state)
+        assert state.views["neuron"] is None and state.message == "no spike at all"
+        state.go(neuron=2)
+        await settled(state)
+        assert state.views["neuron"] == 2 and not state.message
+
+    run(scenario)
+
+
+def test_scores_of_what_is_hidden_wait_until_explore_is_open():
+    async def scenario(fake):
+        state = State(fake.work(), spec=Spec(page="neuron"))
+        state.start()
+        await settled(state)
+        assert state.picture is not None and state.scores is None
+        state.go(page="explore")
+        await settled(state)
+        assert state.scores[0] == "all"
 
     run(scenario)
 
@@ -219,7 +349,7 @@ def test_nothing_is_computed_for_a_visitor_who_left():
     run(scenario)
 
 
-def test_a_picture_depends_on_neither_tab_nor_neuron():
+def test_a_picture_depends_on_neither_page_nor_tab_nor_neuron():
     spec = Spec(trial=2, sort="rate")
-    assert picture_key(replace(spec, tab="help", neuron=9)) == picture_key(spec)
+    assert picture_key(replace(spec, page="map", tab="help", neuron=9)) == picture_key(spec)
     assert picture_key(replace(spec, sort="region")) != picture_key(spec)

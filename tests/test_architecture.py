@@ -33,7 +33,8 @@ CORE = {
     "tensorfolder": {"atomic"},
     **{unit: CALCULATION | MODEL | {"atomic", "device", "tensorfolder"} for unit in CALCULATION},
     "jobs": CALCULATION | MODEL | {"data", "atomic", "device"},
-    "commands": CALCULATION | MODEL | LEAVES | {"data", "jobs"},
+    "report": {"atomic", "regions"},
+    "commands": {"report"} | CALCULATION | MODEL | LEAVES | {"data", "jobs"},
     "__main__": {"commands", "serve", "__init__"},
     "__init__": CALCULATION | MODEL | {"data"},
 }
@@ -49,14 +50,15 @@ APP = {
     "sentences": {"app.compute", "app.recordings", "app.spec", "app.words"},
     "recordings": {"app.spec", "app.words", "mtm_core"},
     "compute": {"app.recordings", "app.spec", "app.words", "mtm_core"},
+    "analyses": {"app.compute", "app.recordings", "app.spec", "app.words", "mtm_core"},
     "plots": {"app.theme"},
-    "components": {"app.theme"},
     "pages": {
         f"app.{u}"
-        for u in ("compute", "recordings", "plots", "components", "state", "spec", "sentences", "theme", "words")
+        for u in ("analyses", "compute", "recordings", "plots", "state", "spec", "sentences", "theme", "words")
     },
-    # main hands compute to state, which knows neither torch nor the library
-    "main": {f"app.{u}" for u in ("pages", "components", "compute", "recordings", "state", "spec", "theme")},
+    # the table of pages hands compute and analyses to state, which knows neither torch nor the library
+    "contents": {f"app.{u}" for u in ("pages", "analyses", "compute", "state", "spec")},
+    "main": {f"app.{u}" for u in ("contents", "pages", "recordings", "state", "spec", "theme")},
     "app_hooks": {"app.compute", "app.recordings", "app.spec"},
 }
 DRAWING = {"panel", "panel_material_ui", "bokeh", "holoviews", "datashader", "param"}
@@ -64,7 +66,7 @@ FORBIDDEN = {  # third-party packages by unit of app, or for all of mtm_core
     "mtm_core": DRAWING | {"app", "matplotlib"},
     "app.spec": DRAWING | {"torch"},
     "app.state": (DRAWING - {"param"}) | {"torch"},
-    **{each: DRAWING - {"param", "datashader"} for each in ("app.compute", "app.recordings")},
+    **{each: DRAWING - {"param", "datashader"} for each in ("app.compute", "app.analyses", "app.recordings")},
 }
 PLOTS_MAY = {"numpy", "pandas", "bokeh", "holoviews", "datashader", "panel", "colorcet"} | set(sys.stdlib_module_names)
 UNSAFE_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
@@ -227,6 +229,9 @@ BAD_IMPORTS = [
     ("app/state.py", "from mtm_core.predict import predict"),
     ("app/state.py", "from torch import nn"),
     ("app/compute.py", "from bokeh.plotting import figure"),
+    ("app/analyses/scores.py", "import panel"),
+    ("app/analyses/scores.py", "from ..state import State"),
+    ("app/pages/explore/leak.py", "from mtm_core.predict import predict"),
     ("app/utils.py", ""),
 ]
 GOOD_IMPORTS = [

@@ -6,7 +6,7 @@ import pytest
 
 from mtm_core.__main__ import main
 from mtm_core.checkpoint import load_checkpoint, save_checkpoint
-from mtm_core.evaluation.tasks import TASKS
+from mtm_core.evaluation.questions import TASKS
 from mtm_core.training.loop import Trainer
 
 SIZE = ["--width", "16", "--layers", "1", "--bin-size", "0.1", "--device", "cpu"]

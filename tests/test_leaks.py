@@ -1,140 +1,27 @@
-"""Nothing hidden reaches an output, no future reaches a causal one, no trial reaches another.
+"""Nothing hidden reaches an output, no future reaches a causal one, no trial reaches another: the checks of leaks.py.
 
-A check takes `forward(counts, mask) -> outputs` and raises AssertionError. The last section plants leaks in the model
-and demands that the checks find every one of them.
+Whether the checks can fail is tested in test_leak_mutations.py.
 """
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import analysis_leaks
+import leaks
 import numpy as np
 import pytest
 import torch
+from analysis_leaks import BEHAVING, PROTOCOLS, SOURCES
+from leaks import BASELINES, CODES, COUNTS, LONGER, MASKS, MODEL_CHECKS, SHAPE, TRIALS, forward_of, noise
 from small import small_model, small_trials
 
 from mtm_core.checkpoint import Checkpoint
-from mtm_core.evaluation.baselines import FITS, score_baseline
-from mtm_core.evaluation.linear import Ridge
-from mtm_core.evaluation.psth import tuned_psth
-from mtm_core.evaluation.tasks import TASKS, n_future_bins, questions, train_means
-from mtm_core.masking import (
-    Scheme,
-    draw_mask,
-    free_mask,
-    hold_out_future,
-    hold_out_neuron,
-    hold_out_region,
-    hold_out_within_region,
-    join,
-    region_codes,
-)
-from mtm_core.models import mtm
-from mtm_core.models.mtm import MtM
-from mtm_core.predict import log_rates, predict, to_batch
-from mtm_core.training.loop import build_model
-
-SHAPE = (6, 10, 12)
-TRIALS = small_trials(shape=SHAPE)
-CODES = region_codes(TRIALS.regions)
-COUNTS = torch.as_tensor(TRIALS.counts).float()
-
-
-def drawn(scheme, n_trials=SHAPE[0]):
-    return draw_mask(scheme, (n_trials, *SHAPE[1:]), CODES, torch.Generator().manual_seed(3))
-
-
-MASKS = {
-    **{scheme.label: drawn(scheme) for scheme in Scheme},
-    "all schemes at once": join([drawn(scheme, 1) for scheme in Scheme]),
-    "co_smoothing": hold_out_neuron(SHAPE, 4),
-    "forward_prediction": hold_out_future(SHAPE, 3),
-    "within region": hold_out_within_region(SHAPE, CODES, 5),
-    "whole region": hold_out_region(SHAPE, CODES, 1),
-    "rectangle": free_mask(SHAPE, rectangles=[(2, 7, 3, 8)]),
-    "causal rectangle": free_mask(SHAPE, neurons=[1], rectangles=[(2, 7, 3, 8)], scheme=Scheme.CAUSAL),
-}
-
-
-def forward_of(model, training=False, bf16=False):
-    """Outputs as a function of counts and mask. Dropout is seeded, so that any difference comes from the arguments."""
-    model.train(training)
-    batch = to_batch(model, TRIALS)
-
-    def forward(counts, mask):
-        torch.manual_seed(7)
-        with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-            return model(replace(batch, counts=counts), mask)
-
-    return forward
-
-
-def noise(like, seed):
-    return torch.poisson(torch.full_like(like, 3.0), generator=torch.Generator().manual_seed(seed))
-
-
-# --- the checks -------------------------------------------------------------------------------------------------------
-
-
-def hidden_counts_do_not_matter(forward, counts, mask, n_redraws=3):
-    expected = forward(counts, mask)
-    poisons = [noise(counts, seed) for seed in range(n_redraws)] + [
-        torch.full_like(counts, x) for x in (1e6, np.nan, np.inf)
-    ]
-    for poison in poisons:
-        found = forward(torch.where(mask.hidden, poison, counts), mask)
-        assert torch.isfinite(found).all() and torch.equal(found, expected), "a hidden count changes an output"
-
-
-def no_gradient_reaches_hidden_counts(forward, counts, mask):
-    counts = counts.clone().requires_grad_()
-    output = forward(counts, mask)
-    output.backward(torch.randn(output.shape, generator=torch.Generator().manual_seed(1)))
-    assert counts.grad is not None, "no count has a gradient"
-    assert (counts.grad[mask.hidden] == 0).all(), "a hidden count has a gradient"
-    assert (counts.grad[~mask.hidden] != 0).any() or mask.hidden.all(), "no visible count has a gradient"
-
-
-def the_future_does_not_matter(forward, counts, mask):
-    """Neither the counts of later bins nor what is hidden there, in the trials with the causal prompt."""
-    causal = mask.prompts == Scheme.CAUSAL
-    if not causal.any():
-        return
-    expected = forward(counts, mask)[causal]
-    for t in range(counts.shape[1] - 1):
-        later = torch.arange(counts.shape[1])[None, :, None] > t
-        hidden = torch.where(later, ~mask.hidden, mask.hidden)
-        for other in (mask, replace(mask, hidden=hidden, target=mask.target & hidden)):
-            found = forward(torch.where(later, noise(counts, t) + 1, counts), other)[causal]
-            assert torch.equal(found[:, : t + 1], expected[:, : t + 1]), f"bin {t} or an earlier one sees a later one"
-
-
-def other_trials_do_not_matter(forward, counts, mask):
-    expected = forward(counts, mask)
-    for j in (0, 3, 5):
-        changed, hidden, others = counts.clone(), mask.hidden.clone(), torch.arange(len(counts)) != j
-        changed[j] += 1 + noise(counts[j], j)
-        hidden[j] = ~hidden[j]
-        found = forward(changed, replace(mask, hidden=hidden, target=mask.target & hidden))
-        assert torch.equal(found[others], expected[others]), f"trial {j} changes another one"
-
-
-def visible_counts_matter(forward, counts, mask):
-    """Else the other checks would pass for a model that answers always the same."""
-    changed = torch.where(mask.hidden, counts, counts + 1)
-    assert mask.hidden.all() or not torch.equal(forward(changed, mask), forward(counts, mask)), "nothing matters"
-
-
-CHECKS = (
-    hidden_counts_do_not_matter,
-    no_gradient_reaches_hidden_counts,
-    the_future_does_not_matter,
-    other_trials_do_not_matter,
-    visible_counts_matter,
-)
-
+from mtm_core.evaluation.information.map import Kind
+from mtm_core.evaluation.questions import TASKS, Asking
+from mtm_core.masking import Scheme
+from mtm_core.predict import predict, to_batch
 
 # --- the model --------------------------------------------------------------------------------------------------------
 
@@ -149,12 +36,12 @@ def model(request):
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 def test_the_model_leaks_nothing(model, mask, training, bf16, unchecked):
     forward = forward_of(model, training, bf16)
-    for check in CHECKS[1:]:
+    for check in MODEL_CHECKS[1:]:
         check(forward, COUNTS, mask)
-    hidden_counts_do_not_matter(forward, COUNTS, mask, n_redraws=3 if bf16 or training else 20)
+    leaks.hidden_counts_do_not_matter(forward, COUNTS, mask, n_redraws=3 if bf16 or training else 20)
     with torch.inference_mode():  # without gradients the attention runs in another kernel
-        for check in CHECKS:
-            if check is not no_gradient_reaches_hidden_counts:
+        for check in MODEL_CHECKS:
+            if check is not leaks.no_gradient_reaches_hidden_counts:
                 check(forward, COUNTS, mask)
 
 
@@ -200,131 +87,42 @@ def test_sessions_of_equal_size_share_no_parameter():
 
 
 def test_other_sessions_rows_do_not_matter():
-    one, two = small_trials("a", SHAPE), small_trials("b", (8, 10, 9), seed=1)
-    model = small_model(one, two)
-    expected = predict(model, one, MASKS["all schemes at once"])
-    rows, session_row = model.rows("b", tuple(two.unit_ids))
-    with torch.no_grad():
-        for table in model.units.state_dict().values():
-            table[rows] = torch.nan
-        model.session.weight[session_row] = torch.nan
-    np.testing.assert_array_equal(predict(model, one, MASKS["all schemes at once"]), expected)
+    leaks.other_sessions_rows_do_not_matter()
 
 
 def test_what_is_known_of_a_trial_beside_its_counts_does_not_matter():
-    model, mask = small_model(TRIALS), MASKS["all schemes at once"]
-    other = replace(
-        TRIALS,
-        behaviors={"choice": -TRIALS.behaviors["choice"]},
-        table=TRIALS.table * 7,
-        regions=TRIALS.regions[::-1],
-        split=TRIALS.split[::-1],
-        excluded={"reason": 3},
-        true_rates=TRIALS.true_rates * 2,
-    )
-    np.testing.assert_array_equal(predict(model, other, mask), predict(model, TRIALS, mask))
+    leaks.what_else_is_known_of_a_trial_does_not_matter()
+
+
+# --- masks ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", [s for s in Scheme if s is not Scheme.RANDOM_TOKEN])
+def test_a_training_mask_hides_what_its_scheme_names(scheme):
+    leaks.a_training_mask_hides_what_its_scheme_names(scheme)
+
+
+def test_only_hidden_entries_are_scored():
+    leaks.only_hidden_entries_are_scored()
+    leaks.only_hidden_entries_are_scored(leaks.with_gaps(LONGER))
 
 
 # --- predict ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("gaps", [False, True], ids=["whole", "with gaps"])
 @pytest.mark.parametrize("task", TASKS)
-def test_predict_reads_neither_what_a_question_hides_nor_bins_without_data(task):
-    model = small_model(TRIALS)
-    valid = np.random.default_rng(0).random(SHAPE[:2]) < 0.7
-    trials = replace(TRIALS, valid=valid)
-    for question in list(questions(task, trials))[::4]:
-        unreadable = question.mask.hidden.numpy() | ~valid[:, :, None]
-        expected = predict(model, trials, question.mask, question.neurons)
-        for value in (0, 255):
-            counts = np.where(unreadable, np.uint8(value), TRIALS.counts)
-            found = predict(model, replace(trials, counts=counts), question.mask, question.neurons)
-            np.testing.assert_array_equal(found, expected)
+def test_predict_reads_neither_what_a_question_hides_nor_bins_without_data(task, gaps):
+    trials = leaks.with_gaps(TRIALS) if gaps else TRIALS
+    leaks.a_prediction_reads_what_its_task_shows(small_model(TRIALS), trials, task)
 
 
 def test_predictions_in_small_pieces_are_each_trials_own():
-    model, mask = small_model(TRIALS), MASKS["all schemes at once"]
-    with torch.inference_mode():
-        whole, pieces = (log_rates(model, to_batch(model, TRIALS), mask, n) for n in (SHAPE[0], 1))
-    torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-6)
+    leaks.predictions_in_small_pieces_are_each_trials_own()
 
 
-# --- baselines --------------------------------------------------------------------------------------------------------
-
-
-def unseen_by(task, trials, neuron):
-    """Entries (T, N) that a prediction of `neuron` may not read."""
-    same = trials.regions == trials.regions[neuron]
-    others = {"co_smoothing": False, "intra_region": ~same, "inter_region": same, "forward_prediction": False}[task]
-    unseen = np.zeros(trials.counts.shape[1:], dtype=bool)
-    unseen[:, others | (np.arange(trials.n_neurons) == neuron)] = True
-    if task == "forward_prediction":
-        unseen[:] = (np.arange(trials.n_bins) >= trials.n_bins - n_future_bins(trials.n_bins))[:, None]
-    return unseen
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_the_ridge_baseline_reads_nothing_hidden(task):
-    trials = small_trials(shape=(40, 20, 12))
-    test, baseline, rng = trials.select("test"), Ridge(trials), np.random.default_rng(0)
-    expected = baseline.rates(task, test)
-    scored = slice(-2, None) if task == "forward_prediction" else slice(None)
-    for neuron in range(0, 11, 2):
-        for high in (4, 255):
-            scrambled = rng.integers(0, high, test.counts.shape, dtype=np.uint8)
-            counts = np.where(unseen_by(task, trials, neuron), scrambled, test.counts)
-            found = baseline.rates(task, replace(test, counts=counts))
-            np.testing.assert_array_equal(found[:, scored, neuron], expected[:, scored, neuron])
-        visible = np.where(unseen_by(task, trials, neuron), test.counts, test.counts + 1)
-        changed = baseline.rates(task, replace(test, counts=visible))
-        assert (changed[:, scored, neuron] != expected[:, scored, neuron]).any()
-
-
-def artefacts(trials):
-    """Everything that is fitted, as arrays."""
-    ridge, train = Ridge(trials), trials.select("train")
-    model = build_model(small_model(trials).config, [trials])
-    return [
-        train_means(trials),
-        tuned_psth(trials),
-        *vars(ridge.moments).values(),
-        *(ridge._choose(task)[0] for task in TASKS),
-        np.array([ridge._choose(task)[1] for task in TASKS]),
-        *(FITS[name](trials).rates("co_smoothing", train) for name in FITS),
-        *(value.numpy() for value in model.state_dict().values()),
-    ]
-
-
-def test_test_trials_change_nothing_that_is_fitted():
-    trials = small_trials(shape=(40, 20, 12))
-    test = trials.split == "test"
-    rates = np.where(test[:, None, None], np.nan, trials.true_rates).astype(np.float32)
-    counts = np.where(test[:, None, None], np.nan, trials.counts)
-    poisoned = replace(trials, counts=counts, true_rates=rates, valid=trials.valid & ~test[:, None])
-    for one, two in zip(artefacts(trials), artefacts(poisoned), strict=True):
-        np.testing.assert_array_equal(one, two)
-
-
-@pytest.mark.parametrize("name", [name for name in FITS if name != "true_rates"])
-def test_a_baselines_rates_of_one_test_trial_do_not_depend_on_the_others(name):
-    trials = small_trials(shape=(40, 20, 12))
-    test, baseline = trials.select("test"), FITS[name](trials)
-    for task in TASKS:
-        expected = baseline.rates(task, test)
-        changed = test.counts.copy()
-        changed[1:] = 9
-        np.testing.assert_array_equal(baseline.rates(task, replace(test, counts=changed))[0], expected[0])
-
-
-def test_bins_without_data_change_no_score():
-    trials = small_trials(shape=(40, 20, 12))
-    valid = np.random.default_rng(1).random(trials.valid.shape) < 0.8
-    one = replace(trials, valid=valid)
-    two = replace(one, counts=np.where(valid[:, :, None], trials.counts, 77).astype(np.uint8))
-    for name in FITS:
-        scores = [score_baseline(name, each, TASKS) for each in (one, two)]
-        for task in TASKS:
-            assert scores[0][task].summary == scores[1][task].summary, (name, task)
+def test_what_is_predicted_together_stays_apart():
+    leaks.other_trials_change_no_prediction()
 
 
 def test_predict_refuses_another_masks_shape_and_a_model_in_training():
@@ -339,139 +137,100 @@ def test_predict_refuses_another_masks_shape_and_a_model_in_training():
     np.testing.assert_allclose(same[..., 0], predict(model, TRIALS, mask)[..., 3], rtol=1e-6)
 
 
-# --- the checks find leaks --------------------------------------------------------------------------------------------
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+ASKINGS = {
+    "one by one": Asking(),
+    "without duplicates": Asking(duplicates=leaks.neighbours(TRIALS)),
+}
 
 
-def off_by_one_bin(patch):
-    original = MtM._tokens
-    patch.setattr(MtM, "_tokens", lambda self, batch, hidden: original(self, batch, hidden.roll(1, dims=1)))
+@pytest.mark.parametrize("asking", ASKINGS.values(), ids=ASKINGS)
+@pytest.mark.parametrize("task", TASKS)
+def test_an_answer_reads_nothing_hidden(task, asking):
+    leaks.an_answer_reads_what_its_task_shows(task, asking, leaks.with_gaps(TRIALS))
+    leaks.an_answer_is_the_plain_prediction(task, asking, leaks.with_gaps(TRIALS))
 
 
-def signal_from_counts(patch):
-    original = MtM._tokens
-
-    def tokens(self, batch, hidden):
-        own = (batch.counts * hidden).nan_to_num(0, 0, 0).clamp(max=5)
-        return original(self, batch, hidden) + 0.01 * own @ self.units.input[batch.unit_rows]
-
-    patch.setattr(MtM, "_tokens", tokens)
+@pytest.mark.parametrize("duplicates", [None, leaks.neighbours(leaks.MANY)], ids=["", "without duplicates"])
+@pytest.mark.parametrize("task", ["co_smoothing", "intra_region"])
+def test_neurons_that_are_held_out_together_do_not_see_each_other(task, duplicates):
+    asking = Asking(grouped=True, duplicates=duplicates)
+    leaks.an_answer_reads_what_its_task_shows(task, asking, leaks.MANY, n_asked=2)
+    leaks.an_answer_is_the_plain_prediction(task, asking, leaks.MANY)
 
 
-def mask_of_the_first_trial(patch):
-    original = MtM._tokens
-    patch.setattr(MtM, "_tokens", lambda self, batch, hidden: original(self, batch, hidden[:1].expand(hidden.shape)))
+def test_answers_about_a_trial_do_not_depend_on_the_others():
+    leaks.other_trials_change_no_answer()
 
 
-def mask_by_multiplying(patch):
-    def tokens(self, batch, hidden):
-        return self.units.embed(batch.counts.float() * ~hidden, hidden, batch.unit_rows)
-
-    patch.setattr(MtM, "_tokens", tokens)
+def test_latents_read_nothing_hidden():
+    leaks.no_latent_reads_what_is_hidden()
 
 
-def largest_of_the_batch(patch):
-    original = MtM._tokens
-
-    def tokens(self, batch, hidden):
-        visible = torch.where(hidden, 0, batch.counts)
-        return original(self, batch, hidden) + 0.01 * visible.amax((0, 2), keepdim=True)
-
-    patch.setattr(MtM, "_tokens", tokens)
+# --- scores and baselines ---------------------------------------------------------------------------------------------
 
 
-def mean_over_all_bins(patch):
-    original = MtM._tokens
-
-    def tokens(self, batch, hidden):
-        return original(self, batch, hidden) + torch.where(hidden, 0, batch.counts).mean((1, 2), keepdim=True)
-
-    patch.setattr(MtM, "_tokens", tokens)
+@pytest.mark.parametrize("task", TASKS)
+def test_a_score_depends_on_what_its_task_shows_and_on_the_neuron_itself(task):
+    leaks.a_score_reads_what_its_task_shows(task)
 
 
-def unmasked_residual_path(patch):
-    original = MtM.forward
-    patch.setattr(MtM, "forward", lambda self, batch, mask: original(self, batch, mask) + 1e-3 * batch.counts)
+@pytest.mark.parametrize("task", TASKS)
+def test_a_score_counts_every_hidden_entry_with_data_once(task):
+    leaks.a_score_counts_the_hidden_entries(task)
+    leaks.a_score_counts_the_hidden_entries(task, leaks.with_gaps(LONGER))
 
 
-def prefix_reads_bins(patch):
-    original = mtm._may_read
-
-    def may_read(prompts, n_bins):
-        found = original(prompts, n_bins)
-        if found is not None:
-            found = found.clone()
-            found[..., : mtm.N_PREFIX, :] = True
-        return found
-
-    patch.setattr(mtm, "_may_read", may_read)
+def test_a_model_that_may_have_seen_the_test_trials_is_refused():
+    leaks.a_model_of_another_split_is_refused()
 
 
-def one_bin_ahead(patch):
-    original = mtm._may_read
-
-    def may_read(prompts, n_bins):
-        found = original(prompts, n_bins)
-        if found is not None:
-            found = found | torch.ones(found.shape[-2:], dtype=torch.bool).tril(1)
-        return found
-
-    patch.setattr(mtm, "_may_read", may_read)
+@pytest.mark.parametrize(("name", "task"), leaks.ASKED_OF_BASELINES)
+def test_a_baseline_reads_nothing_hidden(name, task):
+    leaks.a_baseline_reads_what_its_task_shows(name, task)
 
 
-def prompt_of_the_first_trial(patch):
-    original = mtm._may_read
-    patch.setattr(mtm, "_may_read", lambda prompts, n_bins: original(prompts[:1].expand(len(prompts)), n_bins))
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baselines_rates_of_one_test_trial_do_not_depend_on_the_others(name):
+    leaks.a_baselines_trials_are_apart(name)
 
 
-def hidden_signal_of_later_bins(patch):
-    original = MtM._tokens
-
-    def tokens(self, batch, hidden):
-        return original(self, batch, hidden) + 0.01 * hidden.float().mean((1, 2), keepdim=True)
-
-    patch.setattr(MtM, "_tokens", tokens)
+@pytest.mark.parametrize("name", [*BASELINES, "true_rates"])
+def test_bins_without_data_change_no_score(name):
+    leaks.bins_without_data_change_no_baseline(name)
 
 
-def answer_of_the_last_request(patch):
-    original, kept = MtM.forward, {}
-    patch.setattr(MtM, "forward", lambda self, batch, mask: kept.setdefault(id(self), original(self, batch, mask)))
+# --- analyses ---------------------------------------------------------------------------------------------------------
 
 
-LEAKS = (
-    off_by_one_bin,
-    signal_from_counts,
-    mask_of_the_first_trial,
-    mask_by_multiplying,
-    largest_of_the_batch,
-    mean_over_all_bins,
-    unmasked_residual_path,
-    prefix_reads_bins,
-    one_bin_ahead,
-    prompt_of_the_first_trial,
-    hidden_signal_of_later_bins,
-    answer_of_the_last_request,
-)
+@pytest.mark.parametrize("source", SOURCES)
+def test_features_of_a_decoder_are_the_trials_own_spikes_of_the_named_neurons(source):
+    analysis_leaks.a_feature_holds_no_behavior(source)
+    analysis_leaks.a_source_reads_the_neurons_it_names(source)
+    analysis_leaks.features_of_a_trial_are_its_own(source)
 
 
-def problems(model, first=False):
-    found = set()
-    for mask in MASKS.values():
-        forward = forward_of(model)
-        for check in CHECKS:
-            try:
-                check(forward, COUNTS, mask)
-            except AssertionError:
-                found.add(check.__name__)
-                if first:
-                    return found
-    return found
+@pytest.mark.parametrize("poison", ["huge", "scrambled", "like training", "without data"])
+@pytest.mark.parametrize("behavior", BEHAVING.behaviors)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_decoder_knows_no_other_test_trial(protocol, behavior, poison):
+    analysis_leaks.a_decoder_knows_no_other_test_trial(protocol, behavior, poison)
 
 
-@pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
-def test_a_planted_leak_is_found(leak, monkeypatch, unchecked):
-    leak(monkeypatch)
-    assert problems(small_model(TRIALS), first=True)
+@pytest.mark.parametrize("kind", Kind)
+def test_a_cell_of_the_information_map_reads_what_it_names(kind):
+    analysis_leaks.an_information_cell_reads_what_it_names(kind)
 
 
-def test_a_sound_model_has_no_problem():
-    assert not problems(small_model(TRIALS))
+@pytest.mark.parametrize("task", TASKS)
+def test_one_neuron_is_predicted_from_what_its_task_shows(task):
+    analysis_leaks.one_neuron_is_predicted_from_what_its_task_shows(task)
+
+
+def test_what_is_not_scored_of_a_neuron_is_not_judged():
+    analysis_leaks.what_is_not_scored_is_not_judged()
+
+
+def test_few_shots_read_no_held_out_count_of_a_test_trial():
+    analysis_leaks.few_shots_read_no_held_out_test_count()

@@ -1,4 +1,4 @@
-"""`mtm evaluate`: a checkpoint and the baselines on held-out trials of one session."""
+"""`mtm evaluate`: a checkpoint, other checkpoints and the baselines on held-out trials of one session."""
 
 from __future__ import annotations
 
@@ -7,88 +7,198 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..atomic import write_json
 from ..checkpoint import Checkpoint, load_checkpoint
 from ..data.catalogue import open_session
 from ..device import describe, pick_device
-from ..evaluation.baselines import baseline_names, score_baseline
-from ..evaluation.score import TaskScore
-from ..evaluation.tasks import score_task
-from ..session import Trials
+from ..evaluation.baselines import baseline_names
+from ..evaluation.compare import Comparison
+from ..evaluation.duplicates import likely_duplicates
+from ..evaluation.few_shot import FewShot, few_shot
+from ..evaluation.held_out_sets import brain_wide_bench, read_uuids, with_uuids
+from ..evaluation.questions import Asking
+from ..evaluation.score import Score
+from ..evaluation.session_scores import MODEL, Plan, SessionScores, score_session
+from ..evaluation.tasks import score_held_out
+from ..report import write_report
+from ..session import Session, Trials
 from .console import ProgressLine
 
 NOTE = "bits per spike against the mean of the test entries; mean over neurons / pooled over spikes"
 
 
-def trials_of(checkpoint: Checkpoint, session_id: str | None, cache_dir: str | None) -> Trials:
-    """A session cut as the checkpoint was trained on it; one that the checkpoint does not know, like its first."""
+def open_trials(
+    checkpoint: Checkpoint, session_id: str | None, cache_dir: str | None, level: str | None = None
+) -> tuple[Session, Trials]:
+    """A session and its trials, cut as the checkpoint was trained on it; one it does not know, like its first."""
     known = checkpoint.manifest.get("data")
     if not known:
         raise ValueError(f"{checkpoint.path}: does not say which data it was trained on; give one from `mtm train`")
     session = open_session(session_id or known[0]["session"], cache_dir)
     about = next((about for about in known if about["session"] == session.id), known[0])
-    return session.align(about["event"], tuple(about["window"]), about["bin_size"], about["region_level"])
+    level = level or about["region_level"]
+    return session, session.align(about["event"], tuple(about["window"]), about["bin_size"], level)
 
 
-def score_model(checkpoint: Checkpoint, trials: Trials, tasks: list[str], split: str) -> dict[str, TaskScore]:
-    scores = {}
-    for task in tasks:
-        shown = ProgressLine()
-        for progress in score_task(checkpoint, trials, task, split):
-            share = progress.done / max(progress.total, 1)
-            shown.show(f"{task}: {progress.done} of {progress.total} questions ({100 * share:.0f} %)", share)
-        scores[task] = progress.score
-        shown.end()
-    return scores
+def trials_of(checkpoint: Checkpoint, session_id: str | None, cache_dir: str | None) -> Trials:
+    """The trials alone."""
+    return open_trials(checkpoint, session_id, cache_dir)[1]
 
 
-def table(scores: dict[str, dict[str, TaskScore]], tasks: list[str]) -> str:
+def asking_of(options: argparse.Namespace, session: Session, trials: Trials) -> Asking:
+    """How the options want the questions to be asked."""
+    duplicates = None
+    if options.hide_duplicates:
+        found = likely_duplicates(trials, session.units)
+        known = "" if found.positions_known else "; positions are not known, so neighbors on the probe are not found"
+        print(f"{found.n_pairs} pairs of likely duplicates are hidden together{known}")
+        duplicates = found.matrix
+    return Asking(options.split, options.fast, duplicates, False if options.precision == "float32" else None)
+
+
+def score_all(checkpoint: Checkpoint, trials: Trials, plan: Plan) -> SessionScores:
+    """All scores, with a progress line."""
+    shown = ProgressLine()
+    for done in score_session(checkpoint, trials, plan):
+        shown.show(f"{100 * done.share:3.0f} %  {done.what}", done.share)
+    shown.end()
+    return done.scores
+
+
+def table(scores: SessionScores, tasks: list[str]) -> str:
     """Rows of predictors, columns of tasks."""
 
-    def cell(score: TaskScore) -> str:
+    def cell(score: Score | None) -> str:
+        if score is None:
+            return "-"
         s = score.summary
         return "not measurable" if s.mean is None or s.pooled is None else f"{s.mean:.3f} / {s.pooled:.3f}"
 
-    lines = ["".join([f"{'':<12}", *(f"{task:>20}" for task in tasks)])]
-    for name, by_task in scores.items():
-        lines.append("".join([f"{name:<12}", *(f"{cell(by_task[task]):>20}" for task in tasks)]))
-    some = next(iter(scores.values()))
-    numbers = [f"{s.n}, {s.n_silent}, {s.n_excluded}" for s in (some[task].summary for task in tasks)]
-    lines.append("".join([f"{'neurons':<12}", *(f"{text:>20}" for text in numbers)]))
-    return "\n".join([*lines, "neurons: scored, silent, excluded"])
+    width = max(12, *(len(name) + 2 for name in scores.by_predictor))
+    lines = ["".join([" " * width, *(f"{task:>20}" for task in tasks)])]
+    for name, by_task in scores.by_predictor.items():
+        lines.append("".join([f"{name:<{width}}", *(f"{cell(by_task.get(task)):>20}" for task in tasks)]))
+        if name == MODEL:
+            lines.append("".join([f"{'  95 %':<{width}}", *(f"{_interval(by_task[task]):>20}" for task in tasks)]))
+    numbers = [f"{s.n}, {s.n_silent}, {s.n_excluded}" for s in (scores.model[task].summary for task in tasks)]
+    lines.append("".join([f"{'neurons':<{width}}", *(f"{text:>20}" for text in numbers)]))
+    return "\n".join([*lines, "neurons: scored, silent, excluded; 95 %: of the mean, trials resampled"])
 
 
-def result(checkpoint: Checkpoint, trials: Trials, scores: dict[str, dict[str, TaskScore]]) -> dict[str, Any]:
+def _interval(score: Score) -> str:
+    ends = score.summary.mean_ci
+    return "" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+
+
+def differences(scores: SessionScores, tasks: list[str]) -> str:
+    """Model minus each other predictor, paired over neurons."""
+
+    def cell(c: Comparison | None) -> str:
+        return "-" if c is None else f"{c.mean_difference:+.3f} ({c.mean_ci[0]:+.3f} to {c.mean_ci[1]:+.3f})"
+
+    compared = scores.comparisons()
+    width = max(12, *(len(name) + 2 for name in compared)) if compared else 12
+    lines = ["".join([f"{'mtm minus':<{width}}", *(f"{task:>28}" for task in tasks)])]
+    for name, by_task in compared.items():
+        lines.append("".join([f"{name:<{width}}", *(f"{cell(by_task.get(task)):>28}" for task in tasks)]))
+    return "\n".join([*lines, "mean difference per neuron with 95 % interval, trials resampled"])
+
+
+def lost(scores: SessionScores) -> list[str]:
+    """Where the model is worse than another predictor by more than chance, in words."""
+    return [
+        f"{task}: worse than {name} by {-c.mean_difference:.3f} (mean over neurons)"
+        for name, by_task in scores.comparisons().items()
+        for task, c in by_task.items()
+        if c.mean_ci[1] < 0 and name not in ("true_rates", "test_mean")
+    ]
+
+
+def held_out_score(checkpoint: Checkpoint, trials: Trials, options: argparse.Namespace, asking: Asking) -> Score:
+    """The score of the set of neurons that the option names."""
+    if options.held_out == "bwb":
+        neurons = brain_wide_bench(trials.unit_ids, "validation" if asking.split == "validation" else "test")
+    else:
+        neurons = with_uuids(trials.unit_ids, read_uuids(options.held_out))
+    *_, last = score_held_out(checkpoint, trials, neurons, asking)
+    s = last.score.summary
+    numbers = ", ".join(
+        f"{x:.3f} {of}" if x is not None else f"no {of}"
+        for x, of in ((s.mean, "mean"), (s.pooled, "pooled"), (s.poisson_d2, "Poisson D2"))
+    )
+    print(f"{len(neurons)} neurons held out together: {numbers}")
+    return last.score
+
+
+def few_shot_curve(checkpoint: Checkpoint, trials: Trials, asking: Asking) -> list[dict[str, Any]]:
+    """Scores of the benchmark's held-out set from few trials, a row per number of trials; also printed."""
+    neurons, shown = brain_wide_bench(trials.unit_ids), ProgressLine()
+    asked = FewShot(split=asking.split, duplicates=asking.duplicates)
+    for progress in few_shot(checkpoint, trials, neurons, np.random.default_rng(0), asked):
+        shown.show(f"few-shot: {100 * progress.share:.0f} %", progress.share)
+    shown.end()
+    print("few-shot co-smoothing of a tenth of the neurons, k training trials")
+    print(progress.table().round(3).to_string(index=False))
+    return progress.to_json()
+
+
+def result(checkpoint: Checkpoint, trials: Trials, scores: SessionScores) -> dict[str, Any]:
     """The JSON that later work reads."""
-    as_json = {name: {task: s.to_json() for task, s in by_task.items()} for name, by_task in scores.items()}
-    first = next(iter(scores["mtm"].values()))
+    first = next(iter(scores.model.values()))
     return {
         "session": trials.session_id,
-        "protocol": {k: v for k, v in first.protocol.items() if k != "prompt"},
+        "protocol": {k: v for k, v in first.protocol.items() if k not in ("prompt", "exact")},
         "checkpoint": {"hash": checkpoint.manifest["hash"], "config": asdict(checkpoint.model.config)},
-        "tasks": as_json.pop("mtm"),
-        "baselines": {name: {"tasks": by_task} for name, by_task in as_json.items()},
+        **scores.to_json(),
     }
 
 
 def run(options: argparse.Namespace) -> int:
     device = pick_device(options.device)
-    if options.json:
-        Path(options.json).parent.mkdir(parents=True, exist_ok=True)  # refused now, not after minutes of scoring
+    for path in filter(None, (options.json, options.report)):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)  # refused now, not after minutes of scoring
     checkpoint = load_checkpoint(options.checkpoint, device)
-    trials = trials_of(checkpoint, options.session, options.cache_dir)
+    against = {Path(path).name: load_checkpoint(path, device) for path in options.against}
+    session, trials = open_trials(checkpoint, options.session, options.cache_dir, options.region_level)
     about = f"{trials.n_neurons} neurons, {int((trials.split == options.split).sum())} {options.split} trials"
     print(f"session {trials.session_id}, {about}, on {describe(device)}")
     others = [s for s in checkpoint.session_ids if s != trials.session_id]
     if others and not options.session:
         print(f"other sessions of this checkpoint: {', '.join(others)} (choose with --session)")
-    tasks = list(options.tasks)
-    scores = {"mtm": score_model(checkpoint, trials, tasks, options.split)}
-    for name in baseline_names(trials):
-        scores[name] = score_baseline(name, trials, tasks, options.split)
+    tasks, asking = list(options.tasks), asking_of(options, session, trials)
+    names = () if options.no_baselines else baseline_names(trials)
+    scores = score_all(checkpoint, trials, Plan(tasks, asking, names, against))
+    show(scores, tasks)
+    found = result(checkpoint, trials, scores)
+    if options.held_out:
+        found["held_out"] = held_out_score(checkpoint, trials, options, asking).to_json()
+    if options.few_shot:
+        found["few_shot"] = few_shot_curve(checkpoint, trials, asking)
+    write(found, options)
+    return 0
+
+
+def show(scores: SessionScores, tasks: list[str]) -> None:
+    """Losses first."""
+    for sentence in lost(scores):
+        print(sentence)
     print(NOTE)
     print(table(scores, tasks))
+    if scores.others:
+        print(differences(scores, tasks))
+    if (grouped := scores.grouped) is not None:
+        print(
+            f"grouped minus exact co-smoothing on {grouped.n} neurons: mean {grouped.mean:+.4f}, "
+            f"rms {grouped.rms:.4f}, largest {grouped.largest:.4f} bits per spike"
+        )
+
+
+def write(found: dict[str, Any], options: argparse.Namespace) -> None:
     if options.json:
-        write_json(Path(options.json), result(checkpoint, trials, scores))
+        write_json(Path(options.json), found)
         print(f"all scores, per region and per neuron: {options.json}")
-    return 0
+    if options.report:
+        write_report(Path(options.report), found)
+        print(f"report: {options.report}")

@@ -1,9 +1,7 @@
 """What a model has to beat, on the same trials and entries. Fitted on training trials, tuned on validation trials.
 
-train_mean   each neuron's mean count per bin
-psth         mean over trials per bin, smoothed in time
-ridge        linear regression on the other neurons' smoothed counts, in closed form (linear.py)
-true_rates   the rates that generated a simulated session: the ceiling
+`ABOUT` says of each what it is. Two are oracles, to be told apart from what a model competes with: `test_mean` reads
+the entries that are scored, `true_rates` knows what generated them.
 """
 
 from __future__ import annotations
@@ -17,15 +15,22 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from ..session import Trials
+from .autoregression import Autoregression
+from .condition_psth import ConditionPsth, labels_of
+from .coupling import Coupling
 from .linear import Ridge
 from .metrics import SMALLEST_RATE, SpikeSums
 from .psth import tuned_psth
-from .score import TaskScore, task_score
-from .tasks import neurons_of, protocol, target_entries, train_means
+from .questions import TASKS
+from .reduced_rank import ReducedRank
+from .score import Score
+from .tasks import ceiling_of, neurons_of, part_of, protocol, target_entries, train_means
 
 
 class Baseline(Protocol):
     """Expected counts per bin of every neuron, each as the task allows it to be predicted."""
+
+    tasks: tuple[str, ...]  # where it exists
 
     def rates(self, task: str, part: Trials) -> Float[ndarray, "K T N"]: ...
 
@@ -35,13 +40,26 @@ class FixedRates:
     """The same prediction in every trial."""
 
     per_bin: Float[ndarray, "T N"]
+    tasks: tuple[str, ...] = TASKS
 
     def rates(self, task: str, part: Trials) -> Float[ndarray, "K T N"]:
         return np.broadcast_to(self.per_bin, part.counts.shape)
 
 
+class TestMean:
+    """An oracle: the mean of the entries that the task scores, which no predictor may know. Scores 0 by definition."""
+
+    tasks = TASKS
+
+    def rates(self, task: str, part: Trials) -> Float[ndarray, "K T N"]:
+        mean = part.counts.mean(axis=(0, 1), where=target_entries(task, part), dtype=np.float64)
+        return np.broadcast_to(np.maximum(mean, SMALLEST_RATE), part.counts.shape)
+
+
 class TrueRates:
-    """The generating rates."""
+    """An oracle: the generating rates."""
+
+    tasks = TASKS
 
     def rates(self, task: str, part: Trials) -> Float[ndarray, "K T N"]:
         return np.maximum(part.true_rates, SMALLEST_RATE)
@@ -58,25 +76,52 @@ def fit_psth(trials: Trials) -> FixedRates:
 
 FITS: dict[str, Callable[[Trials], Baseline]] = {
     "train_mean": fit_train_mean,
+    "test_mean": lambda trials: TestMean(),
     "psth": fit_psth,
+    "condition_psth": ConditionPsth,
+    "coupling": Coupling,
+    "reduced_rank": ReducedRank,
     "ridge": Ridge,
+    "autoregression": Autoregression,
     "true_rates": lambda trials: TrueRates(),
+}
+ORACLES = ("test_mean", "true_rates")
+ABOUT = {
+    "train_mean": "Each neuron's mean rate in the training trials, in every bin.",
+    "test_mean": "An oracle: the mean rate of the very entries that are scored; the score is measured from here.",
+    "psth": "The mean over training trials per bin, smoothed in time: the same answer in every trial.",
+    "condition_psth": (
+        "A PSTH per kind of trial (stimulus side, choice, block, reward): reads the labels of the test trial, some of "
+        "which lie in the future of the bins, but none of its spikes."
+    ),
+    "coupling": "How strongly a neuron follows the summed activity of the neurons that the task shows (Okun 2015).",
+    "reduced_rank": (
+        "Linear regression through a few shared dimensions, each tenth of the neurons predicted from the others, made "
+        "into rates by a Poisson regression per neuron."
+    ),
+    "ridge": "Linear regression on all visible neurons, made into rates by a Poisson regression per neuron.",
+    "autoregression": (
+        "Poisson regression on the neuron's own past and the population's main dimensions; forward prediction only."
+    ),
+    "true_rates": "An oracle: the rates that generated the simulated spikes; no model can do better on average.",
 }
 
 
 def baseline_names(trials: Trials) -> tuple[str, ...]:
-    """The baselines that exist for a session: true rates only for simulated ones."""
-    return tuple(name for name in FITS if name != "true_rates" or trials.true_rates is not None)
+    """The baselines that exist for a session: true rates of simulated ones, conditions where trials have labels."""
+    missing = {"true_rates": trials.true_rates is None, "condition_psth": not labels_of(trials)}
+    return tuple(name for name in FITS if not missing.get(name, False))
 
 
-def score_baseline(name: str, trials: Trials, tasks: Iterable[str], split: str = "test") -> dict[str, TaskScore]:
-    """Fit one baseline and score it on several tasks."""
-    baseline, part, scores = FITS[name](trials), trials.select(split), {}
-    for task in tasks:
-        neurons = neurons_of(task, trials)
-        able = np.flatnonzero(neurons.eligible)
-        target = np.broadcast_to(target_entries(task, part), (part.n_trials, part.n_bins, len(able)))
-        sums = SpikeSums.empty(trials.n_neurons)
-        sums.add(part.counts[:, :, able], baseline.rates(task, part)[:, :, able], target, able)
-        scores[task] = task_score(task, sums, neurons, protocol(trials, task, split, {"model": name}), complete=True)
+def score_baseline(name: str, trials: Trials, tasks: Iterable[str], split: str = "test") -> dict[str, Score]:
+    """Fit one baseline and score it on those of the tasks for which it exists."""
+    baseline, part, scores = FITS[name](trials), part_of(trials, split), {}
+    for task in (task for task in tasks if task in baseline.tasks):
+        who = neurons_of(task, trials)
+        able = np.flatnonzero(who.eligible)
+        sums = SpikeSums.empty(part.n_trials, part.n_neurons)
+        rates = baseline.rates(task, part)[:, :, able]
+        sums.add(part.counts[:, :, able], rates, target_entries(task, part), neurons=able)
+        about = protocol(trials, task, split, {"model": name})
+        scores[task] = Score(task, sums, who, about, True, ceiling_of(task, part, who))
     return scores

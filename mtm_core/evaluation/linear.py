@@ -3,28 +3,39 @@
 All neurons' deviations from their training mean are smoothed in time and scaled to unit variance. With the covariance C
 of these and P = (C + penalty I)^-1, the best linear prediction of neuron n from all others has weights
 -P[m, n] / P[n, n]: one inverse answers every leave-one-neuron-out question. Forward prediction regresses the next tenth
-of the window on the tenth before it. Penalties and the floor are chosen per task on validation trials.
+of the window on the tenth before it.
+
+Lines become rates by a Poisson regression per neuron (calibration.py), fitted on training trials that the line has not
+seen: the training trials are predicted in turn from the others. Penalties are chosen per task on validation trials.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy.linalg import inv
 from scipy.ndimage import gaussian_filter1d
 
 from ..masking import region_codes
 from ..session import Trials
-from .metrics import SMALLEST_RATE, SpikeSums
+from .calibration import calibrated, fit_calibration, log_gain
+from .poisson import log_likelihood
 from .psth import tuned_psth
-from .tasks import n_future_bins, target_entries, train_means
+from .questions import TASKS, n_future_bins
+from .tasks import target_entries, train_means
 
 SMOOTHING = 2.0  # bins, standard deviation of the Gaussian
-PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # in variances of one scaled neuron
-FLOORS = (0.03, 0.1, 0.2, 0.3)  # smallest rate as a share of the neuron's mean: a straight line can go below 0
+PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # in variances of one scaled neuron
 STRIDE = 5  # bins between the training examples of forward prediction
+FOLDS = 4  # parts in which the training trials are predicted from the others
+BLOCK = 10  # trials that stay together in a part
 
 
 @dataclass(frozen=True)
@@ -41,8 +52,8 @@ class Moments:
 
 
 def smoothed_deviations(part: Trials, mean: Float[ndarray, "N"]) -> Float[ndarray, "K T N"]:
-    """Deviations from the mean, Gaussian in time; a bin without data counts as the mean."""
-    deviations = np.where(part.valid[:, :, None], part.counts - mean, 0.0)
+    """Deviations from the mean, Gaussian in time; a bin without data, or a count of NaN, counts as the mean."""
+    deviations = np.where(part.valid[:, :, None] & np.isfinite(part.counts), part.counts - mean, 0.0)
     return gaussian_filter1d(deviations, SMOOTHING, axis=1, mode="nearest")
 
 
@@ -56,7 +67,6 @@ def _before_and_after(part: Trials, psth: ndarray, start: int) -> tuple[ndarray,
 def training_moments(trials: Trials) -> Moments:
     """One pass over the training trials."""
     train, mean, psth = trials.select("train"), train_means(trials), tuned_psth(trials)
-    mean = np.maximum(mean, SMALLEST_RATE)
     smooth = smoothed_deviations(train, mean)[train.valid]
     scale = np.sqrt(smooth.var(axis=0) + 1e-6)  # a silent neuron must not be divided by 0
     width = n_future_bins(trials.n_bins)
@@ -67,11 +77,11 @@ def training_moments(trials: Trials) -> Moments:
         np.concatenate(side) for side in zip(*(_before_and_after(train, psth, s) for s in starts), strict=True)
     )
     past_scale = np.sqrt(past.var(axis=0) + 1e-6)
-    past = past / past_scale
+    smooth, past = smooth / scale, past / past_scale
     return Moments(
         mean,
         scale,
-        (smooth / scale).T @ (smooth / scale) / len(smooth),
+        smooth.T @ smooth / len(smooth),
         psth,
         past_scale,
         past.T @ past / len(past),
@@ -80,7 +90,7 @@ def training_moments(trials: Trials) -> Moments:
 
 
 def _inverse(covariance: ndarray, penalty: float) -> ndarray:
-    return np.linalg.inv(covariance + penalty * np.eye(len(covariance)))
+    return inv(covariance + penalty * np.eye(len(covariance)), assume_a="pos", check_finite=False)
 
 
 def leave_one_out(covariance: Float[ndarray, "n n"], penalty: float) -> Float[ndarray, "n n"]:
@@ -96,60 +106,125 @@ def task_weights(task: str, covariance: ndarray, regions: ndarray, penalty: floa
     if task == "co_smoothing":
         return leave_one_out(covariance, penalty)
     codes, weights = region_codes(regions).numpy(), np.zeros_like(covariance)
+    precision = _inverse(covariance, penalty) if task == "inter_region" else None
     for region in range(codes.max() + 1):
-        inside, outside = np.flatnonzero(codes == region), np.flatnonzero(codes != region)
-        if task == "intra_region":
+        inside = codes == region
+        if precision is None:
             weights[np.ix_(inside, inside)] = leave_one_out(covariance[np.ix_(inside, inside)], penalty)
         else:
-            inverse = _inverse(covariance[np.ix_(outside, outside)], penalty)
-            weights[np.ix_(outside, inside)] = inverse @ covariance[np.ix_(outside, inside)]
+            weights[np.ix_(~inside, inside)] = from_the_rest(precision, inside)
     return weights
 
 
-class Ridge:
-    """A ridge regression for each task, fitted when the task is first asked for."""
+def from_the_rest(precision: Float[ndarray, "n n"], hidden: ndarray) -> Float[ndarray, "v h"]:
+    """Ridge weights from the visible to the hidden neurons (flags), by the inverse of a partitioned matrix."""
+    return -precision[np.ix_(~hidden, hidden)] @ inv(precision[np.ix_(hidden, hidden)], check_finite=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Trials that a line predicts, and the moments of other trials that it is made from."""
+
+    moments: Moments
+    part: Trials
+
+    @cached_property
+    def smooth(self) -> Float[ndarray, "K T N"]:
+        """Inputs of the regressions; single precision, as they are noisy and many."""
+        m = self.moments
+        return (smoothed_deviations(self.part, m.mean) / m.scale).astype(np.float32)
+
+    @cached_property
+    def past(self) -> Float[ndarray, "K N"]:
+        part = self.part
+        return _before_and_after(part, self.moments.psth, part.n_bins - n_future_bins(part.n_bins))[0]
+
+    def reference(self, task: str) -> Float[ndarray, "*T N"]:
+        """The rates from which a line deviates."""
+        return self.moments.psth if task == "forward_prediction" else self.moments.mean
+
+    def gain(self, task: str, weights: Float[ndarray, "N N"]) -> Float[ndarray, "K T N"]:
+        """`log_gain` of the line that the weights draw."""
+        m = self.moments
+        if task == "forward_prediction":
+            line = m.psth + (self.past / m.past_scale @ weights)[:, None]
+        else:
+            line = self.smooth @ weights.astype(np.float32) * m.scale + m.mean
+        return log_gain(line, self.reference(task))
+
+
+class CalibratedLine(ABC):
+    """A linear regression for each task, fitted when the task is first asked for."""
+
+    tasks = TASKS
 
     def __init__(self, trials: Trials) -> None:
         self.moments = training_moments(trials)
-        self.held = trials.select("validation")
-        self.regions = trials.regions
-        self._chosen: dict[str, tuple[ndarray, float]] = {}
+        self.held, self.regions = trials.select("validation"), trials.regions
+        parts = _parts(trials)
+        self.pieces = [_piece(trials, part) for part in parts]
+        self.train = trials.select(np.concatenate(parts))  # in the order of the pieces
+        self._chosen: dict[str, tuple[ndarray, ndarray]] = {}
+
+    @abstractmethod
+    def _weights(self, task: str, moments: Moments, setting: Any) -> Float[ndarray, "N N"]:
+        """What each neuron (row) says of each other (column)."""
+
+    @abstractmethod
+    def _choose(self, task: str) -> tuple[Float[ndarray, "N N"], Float[ndarray, "2 N"]]:
+        """Weights and calibration that predict the validation trials best."""
 
     def rates(self, task: str, part: Trials) -> Float[ndarray, "K T N"]:
         """Expected counts per bin, each neuron predicted from what the task leaves visible."""
         if task not in self._chosen:
             self._chosen[task] = self._choose(task)
-        weights, floor = self._chosen[task]
-        return self._floored(self._line(task, part, weights), floor)
+        weights, calibration = self._chosen[task]
+        piece = Piece(self.moments, part)
+        return calibrated(piece.gain(task, weights), piece.reference(task), calibration)
 
-    def _line(self, task: str, part: Trials, weights: ndarray) -> Float[ndarray, "K T N"]:
-        m = self.moments
-        if task != "forward_prediction":
-            return smoothed_deviations(part, m.mean) / m.scale @ weights * m.scale + m.mean
-        last = part.n_bins - n_future_bins(part.n_bins)
-        past, _ = _before_and_after(part, m.psth, last)
-        return m.psth + (past / m.past_scale @ weights)[:, None]
-
-    def _weights(self, task: str, penalty: float) -> Float[ndarray, "N N"]:
-        m = self.moments
-        if task == "forward_prediction":
-            return _inverse(m.past_covariance, penalty) @ m.past_future
-        return task_weights(task, m.covariance, self.regions, penalty)
-
-    def _floored(self, rates: ndarray, floor: float) -> ndarray:
-        return np.maximum(rates, floor * self.moments.mean + SMALLEST_RATE)
-
-    def _choose(self, task: str) -> tuple[ndarray, float]:
-        """Weights and floor that predict the validation trials best."""
-        target = np.broadcast_to(target_entries(task, self.held), self.held.counts.shape)
-        best, chosen = -np.inf, None
-        for penalty in PENALTIES:
-            weights = self._weights(task, penalty)
-            line = self._line(task, self.held, weights)
-            for floor in FLOORS:
-                sums = SpikeSums.empty(self.held.n_neurons)
-                sums.add(self.held.counts, self._floored(line, floor), target)
-                score = sums.pooled(self.moments.mean)
-                if chosen is None or score > best:
-                    best, chosen = score, (weights, floor)
+    def _best(self, task: str, settings: Iterable[Any]) -> tuple[Any, ndarray, ndarray]:
+        """Setting, weights and calibration. Stops where the score falls: it has one maximum along the settings."""
+        held, best, chosen = Piece(self.moments, self.held), -np.inf, None
+        for setting in settings:
+            weights, calibration = self._weights(task, self.moments, setting), self._calibration(task, setting)
+            rates = calibrated(held.gain(task, weights), held.reference(task), calibration)
+            score = log_likelihood(rates, self.held, target_entries(task, self.held))
+            if chosen is not None and score <= best:
+                break
+            best, chosen = score, (setting, weights, calibration)
         return chosen
+
+    def _calibration(self, task: str, setting: Any) -> Float[ndarray, "2 N"]:
+        """From lines through training trials that they were not fitted on."""
+        gains = [piece.gain(task, self._weights(task, piece.moments, setting)) for piece in self.pieces]
+        reference = Piece(self.moments, self.train).reference(task)
+        return fit_calibration(np.concatenate(gains), reference, self.train, target_entries(task, self.train))
+
+
+def _parts(trials: Trials) -> list[Int[ndarray, " k"]]:
+    """The training trials' positions in a few parts: blocks of neighbors, alternating over the recording.
+
+    As the split's own blocks: rates drift, and what lies between known blocks is predicted better than what lies beyond
+    them. A calibration on such harder trials would trust the line too little.
+    """
+    train = np.flatnonzero(trials.split == "train")
+    part = np.arange(len(train)) // max(1, min(BLOCK, len(train) // FOLDS)) % FOLDS
+    return [train[part == number] for number in np.unique(part)]
+
+
+def _piece(trials: Trials, part: Int[ndarray, " k"]) -> Piece:
+    """A part of the training trials, with the moments of the other training trials."""
+    others = np.setdiff1d(np.arange(trials.n_trials), part)
+    return Piece(training_moments(trials.select(others)), trials.select(part))
+
+
+class Ridge(CalibratedLine):
+    """Every neuron from all visible ones."""
+
+    def _weights(self, task: str, moments: Moments, setting: float) -> Float[ndarray, "N N"]:
+        if task == "forward_prediction":
+            return _inverse(moments.past_covariance, setting) @ moments.past_future
+        return task_weights(task, moments.covariance, self.regions, setting)
+
+    def _choose(self, task: str) -> tuple[ndarray, ndarray]:
+        return self._best(task, PENALTIES)[1:]

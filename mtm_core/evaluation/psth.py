@@ -1,6 +1,15 @@
-"""The peri-stimulus time histogram: mean counts per bin over training trials, smoothed in time."""
+"""The peri-stimulus time histogram: mean counts per bin over training trials, smoothed in time and kept near the mean.
+
+    psth[t] = (spikes[t] + prior) / (trials[t] + prior / mean)
+
+is the posterior mean of a rate with a Gamma prior around the neuron's mean: `prior` spikes' worth of it. A neuron that
+hardly fires stays at its mean, a busy one follows its data. Without it, a neuron with three spikes in training is
+predicted to fire in their bins only, and a PSTH looks far worse than it has to.
+"""
 
 from __future__ import annotations
+
+from itertools import product
 
 import numpy as np
 from jaxtyping import Float
@@ -8,32 +17,48 @@ from numpy import ndarray
 from scipy.ndimage import gaussian_filter1d
 
 from ..session import Trials
-from .metrics import SMALLEST_RATE, SpikeSums
 from .tasks import train_means
 
 WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0)  # bins, standard deviation of the Gaussian
-MEAN_WEIGHT = 1.0  # trials' worth of the neuron's mean that is mixed in, so that no rate is 0
+PRIORS = (0.3, 1.0, 3.0, 10.0, 30.0)  # spikes
 
 
-def smoothed_psth(trials: Trials, width: float) -> Float[ndarray, "T N"]:
-    """Expected counts per bin from the valid entries of training trials, Gaussian of `width` bins."""
-    train = trials.select("train")
-    spikes = np.where(train.valid[:, :, None], train.counts, 0).sum(axis=0, dtype=np.float64)
-    n_valid = train.valid.sum(axis=0)[:, None].astype(np.float64)
-    mean = np.maximum(train_means(trials), SMALLEST_RATE)
-    # Numerator and denominator are smoothed apart: bins without data must not pull the rate to 0.
-    spikes, n_valid = (gaussian_filter1d(a, width, axis=0, mode="nearest") for a in (spikes, n_valid))
-    return (spikes + MEAN_WEIGHT * mean) / (n_valid + MEAN_WEIGHT)
+def sums_per_bin(part: Trials) -> tuple[Float[ndarray, "T N"], Float[ndarray, "T 1"]]:
+    """Spikes and number of trials with data, per bin."""
+    spikes = np.where(part.valid[:, :, None], part.counts, 0).sum(axis=0, dtype=np.float64)
+    return spikes, part.valid.sum(axis=0)[:, None].astype(np.float64)
+
+
+def smoothed(sums: tuple[ndarray, ndarray], width: float) -> tuple[Float[ndarray, "T N"], Float[ndarray, "T 1"]]:
+    """Spikes and trials, each Gaussian of `width` bins: bins without data must not pull the rate to 0."""
+    spikes, n_trials = (gaussian_filter1d(each, width, axis=0, mode="nearest") for each in sums)
+    return spikes, n_trials
+
+
+def posterior(sums: tuple[ndarray, ndarray], around: Float[ndarray, "*T N"], prior: float) -> Float[ndarray, "T N"]:
+    """Expected counts per bin; around: the rates that `prior` spikes' worth of belief is in."""
+    spikes, n_trials = sums
+    return (spikes + prior) / (n_trials + prior / around)
+
+
+def log_likelihood_of(rates: Float[ndarray, "T N"], sums: tuple[ndarray, ndarray]) -> float:
+    """Of trials that all have the same rates, from their sums per bin."""
+    spikes, n_trials = sums
+    return float((spikes * np.log(rates) - n_trials * rates).sum())
+
+
+def training_sums(trials: Trials) -> tuple[Float[ndarray, "T N"], Float[ndarray, "T 1"]]:
+    """`sums_per_bin` of the training trials."""
+    return sums_per_bin(trials.select("train"))
+
+
+def smoothed_psth(trials: Trials, width: float, prior: float) -> Float[ndarray, "T N"]:
+    """Expected counts per bin from the valid entries of training trials; width in bins, prior in spikes."""
+    return posterior(smoothed(training_sums(trials), width), train_means(trials), prior)
 
 
 def tuned_psth(trials: Trials) -> Float[ndarray, "T N"]:
-    """The smoothed PSTH with the width that predicts the validation trials best."""
-    held = trials.select("validation")
-    target = np.broadcast_to(held.valid[:, :, None], held.counts.shape)
-
-    def score(width: float) -> float:
-        sums = SpikeSums.empty(trials.n_neurons)
-        sums.add(held.counts, np.broadcast_to(smoothed_psth(trials, width), held.counts.shape), target)
-        return sums.pooled(train_means(trials))
-
-    return smoothed_psth(trials, max(WIDTHS, key=score))
+    """The smoothed PSTH with the width and prior that predict the validation trials best."""
+    sums, mean, held = training_sums(trials), train_means(trials), sums_per_bin(trials.select("validation"))
+    found = (posterior(smoothed(sums, width), mean, prior) for width, prior in product(WIDTHS, PRIORS))
+    return max(found, key=lambda psth: log_likelihood_of(psth, held))
