@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from mtm_core.evaluation.metrics import SpikeSums
-from mtm_core.evaluation.tasks import TASKS, score_task, train_means
+from mtm_core.evaluation.metrics import spike_sums
+from mtm_core.evaluation.questions import TASKS
+from mtm_core.evaluation.tasks import score_task, train_means
 from mtm_core.masking import DEFAULT_RATIO, Mask, Scheme, draw_mask, free_mask
 from mtm_core.predict import predict
 
 from .recordings import Recording, checkpoint, codes, recording
-from .spec import Hide, Spec
+from .spec import Hide, Spec, part
 
 TRIALS_PER_STEP = 8  # one turn of the gate: short enough that other visitors do not wait long
 NOISE_DRAWS = 20
@@ -189,8 +190,7 @@ def _scores(opened: Recording, rates: np.ndarray, drawn: Mask) -> Scores:
     done = opened.trials.select(opened.test[: len(rates)])
     target = _expand(drawn, len(rates)).restrict(torch.as_tensor(done.valid)).target.numpy()
     scored = target.any((0, 1))
-    sums = SpikeSums.empty(scored.size)
-    sums.add(done.counts, rates, target)
+    sums = spike_sums(rates, done.counts, target)
     train = _average(opened.entry.id, opened.model).train
     return Scores(
         recording=opened,
@@ -230,7 +230,7 @@ def tasks(spec: Spec) -> Iterator[tuple[float, dict[str, Any]]]:
 
 def leak(spec: Spec) -> Iterator[tuple[float, tuple[LeakRow, ...]]]:
     """Replace the hidden counts of this trial by noise, 1e6 and NaN: no output may change."""
-    shown = picture(replace(spec, neuron=-1, tab="scores"))
+    shown = picture(part(spec, ("session", "model", "trial", "sort", "hide")))
     if shown.rates is None:
         raise ValueError("this model has not been trained on this recording, so there is no output to check")
     if not shown.hidden.any():

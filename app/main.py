@@ -1,4 +1,4 @@
-"""The app, once per visitor: wires state, page and address. Serve with `panel serve app/`."""
+"""The app, once per visitor: wires state, pages and address. Serve with `panel serve app/`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,27 @@ from urllib.parse import urlencode
 import panel as pn
 import panel_material_ui as pmui
 
-from . import compute
-from .pages import controls, explore
-from .pages.parts import Width, follow
+from .contents import PAGES, job_names, work
+from .pages import controls, frame
+from .pages.parts import Width
 from .recordings import catalogue, models
-from .spec import Spec, decode, encode
-from .state import State, Work
+from .spec import Spec, decode
+from .state import State
 from .theme import MATERIAL
 
-pn.extension()
+pn.extension("tabulator")
 
+# On a phone the header has room for the pages, but not for the title as well.
+NARROW_HEADER = {
+    "& .header a:has(.title)": {"display": {"xs": "none !important", "sm": "flex !important"}},
+    "& .header .MuiToolbar-root > .MuiBox-root": {"minWidth": 0},
+}
 WIDE = 900  # px; below, the sidebar lies over the page instead of beside it
-PAGES = {"Explore": explore.page}
+
+
+def known(spec: Spec) -> bool:
+    """Whether what a spec names exists here."""
+    return spec.session in catalogue() and spec.model in models() and any(page.name == spec.page for page in PAGES)
 
 
 def opened_spec() -> tuple[Spec, bool]:
@@ -28,16 +37,10 @@ def opened_spec() -> tuple[Spec, bool]:
         (name, value.decode("utf-8", "replace")) for name, values in pn.state.session_args.items() for value in values
     ]
     spec, understood = decode(urlencode(pairs))
-    if spec.session not in catalogue() or spec.model not in models():
+    if not known(spec):
         first = next(iter(models()), Spec().model)
         spec, understood = Spec(model=spec.model if spec.model in models() else first), not pairs
     return spec, understood
-
-
-def write_address(state: State) -> None:
-    """The whole address each time: keys that went back to their default must go too."""
-    query = encode(state.spec)
-    pn.state.location.search = f"?{query}" if query else ""
 
 
 def begin(state: State) -> None:
@@ -51,8 +54,7 @@ def begin(state: State) -> None:
 
 def main() -> None:
     spec, understood = opened_spec()
-    work = Work(compute.picture, compute.scores, compute.tasks, compute.leak)
-    state = State(work, spec=spec)
+    state = State(work(), spec=spec, pages=tuple(page.name for page in PAGES))
     if not understood:
         state.message = "Part of the link could not be read; what was not understood is at its default."
     # Not before the page has arrived: what changes while the browser connects can get lost on the way.
@@ -61,11 +63,20 @@ def main() -> None:
     width = Width(margin=0)
     page = pmui.Page(
         title="MtM Explorer",
-        main=[width, *(build(state) for build in PAGES.values())],
+        site_url="?",  # the title leads to the default view, not to the root of the server
+        header=[frame.navigation(state, {page.name: page.title for page in PAGES})],
+        main=[
+            width,
+            frame.address(state, known),
+            frame.warning(state),
+            frame.progress(state, job_names()),
+            frame.places(state, {page.name: page.build for page in PAGES}),
+        ],
         sidebar=controls.view(state),
         sidebar_width=320,
         sidebar_open=False,  # on a phone it would cover the page; opened below where there is room
         theme_config=MATERIAL,
+        sx=NARROW_HEADER,
         busy_indicator=None,
     )
 
@@ -76,7 +87,6 @@ def main() -> None:
     # Only once the page is ready: until then changes do not reach the browser.
     width.param.watch(lambda _: pn.state.onload(fit), "pixels")
     page.param.watch(lambda event: setattr(state, "dark", event.new), "dark_theme")
-    follow(state, ["spec"], lambda: write_address(state))
     page.servable(title="MtM Explorer")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.linalg import eigh
 
@@ -18,7 +19,7 @@ from mtm_core.checkpoint import NAME, Checkpoint, load_checkpoint
 from mtm_core.device import pick_device
 from mtm_core.masking import region_codes
 from mtm_core.paths import assets_dir
-from mtm_core.regions import region_color, sort_regions
+from mtm_core.regions import map_regions, region_color, sort_regions
 from mtm_core.session import Trials
 from mtm_core.tensorfolder import TensorFolder
 
@@ -58,6 +59,7 @@ class Recording:
 
     entry: Entry
     trials: Trials
+    units: pd.DataFrame  # of the session, one row per neuron: uuid, region, probe, depth (um), quality
     model: str
     known: bool  # the model was trained on this session
     test: np.ndarray  # positions of held-out trials, at most MAX_TEST_TRIALS
@@ -81,6 +83,10 @@ class Recording:
         if chosen < 0:
             return int(self.test[0]) if self.test.size else 0
         return min(chosen, self.trials.n_trials - 1)
+
+    def neuron(self, chosen: int) -> int:
+        """A valid neuron for what the address says: the busiest in training if it says none that exists."""
+        return chosen if 0 <= chosen < self.trials.n_neurons else int(self.order("rate")[-1])
 
 
 @cache
@@ -142,18 +148,19 @@ def recording(session: str, model: str) -> Recording:
         raise ValueError(f"there is no recording named {plain(session)}; pick one from the list")
     entry = catalogue()[session]
     trained = {about["session"]: about for about in checkpoint(model).manifest["data"]}
-    known = session in trained
+    known, opened = session in trained, open_session(session)
     if known:
         about = trained[session]
         settings = (about["event"], tuple(about["window"]), about["bin_size"], about["region_level"])
-        trials = open_session(session).align(*settings)
+        trials = opened.align(*settings)
     else:
-        trials = open_session(session).align(window=entry.window, bin_size=entry.bin_size)
+        trials = opened.align(window=entry.window, bin_size=entry.bin_size)
     names = trials.regions.astype(str)
     colours = {name: region_color(name) for name in np.unique(names)}
     return Recording(
         entry=entry,
         trials=trials,
+        units=opened.units,
         model=model,
         known=known,
         test=_spread(np.flatnonzero(trials.split == "test"), MAX_TEST_TRIALS),
@@ -162,6 +169,13 @@ def recording(session: str, model: str) -> Recording:
         regions=tuple(plain(name) for name in sort_regions(names)),
         high_hz=_high_hz(trials),
     )
+
+
+def trials_at(opened: Recording, level: str) -> Trials:
+    """The trials with regions of another level; "": as the model was trained."""
+    if level in ("", opened.trials.region_level):
+        return opened.trials
+    return replace(opened.trials, regions=map_regions(opened.units["region"], level), region_level=level)
 
 
 def _spread(positions: np.ndarray, n: int) -> np.ndarray:

@@ -15,7 +15,11 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 HAND = "hand"
 SCHEMES = ("neuron", "causal", "intra_region", "inter_region", "temporal", "random_token")
 SORTS = ("region", "rate", "similarity")
-TABS = ("scores", "session", "tasks", "leak", "help")
+PAGES = ("explore", "scores", "neuron", "decoding", "map")
+TASKS = ("co_smoothing", "forward_prediction", "intra_region", "inter_region")
+TABS = ("scores", "session", "leak", "help")  # of the page "explore"
+LEVELS = ("allen", "beryl", "cosmos")
+MOVED = {("tab", "tasks"): ("page", "scores")}  # what old addresses say, and what is meant now
 MAX_QUERY = 8192  # characters; longer addresses are not ours
 MAX_INDEX = 20_000  # neurons, bins and trials beyond this are not offered
 MAX_ITEMS = 64  # regions or boxes in one address
@@ -52,14 +56,34 @@ class Hide:
 
 
 @dataclass(frozen=True)
+class Scoring:
+    """What the page "scores" scores and how, and what of it is looked at."""
+
+    tasks: tuple[str, ...] = TASKS
+    exact: bool = False  # one neuron at a time; otherwise several at once, many times faster
+    duplicates: bool = False  # also hide likely duplicates of the target
+    task: str = "co_smoothing"  # the one whose regions and neurons are shown
+    against: str = "ridge"  # the baseline that regions and neurons are compared with
+    region: str = ""  # whose neurons are listed; "" = of all
+
+
+@dataclass(frozen=True)
 class Spec:
     session: str = "simulated-1"
     model: str = "simulated-mtm"
     trial: int = -1  # position among the kept trials; -1 = the first test trial
     sort: str = "region"
-    neuron: int = -1  # the neuron of the single-neuron panel; -1 = the busiest scored one
+    neuron: int = -1  # the neuron that is looked at; -1 = a busy one
+    page: str = "explore"
+    level: str = ""  # of the regions that scores are summed up by; "" = as the model was trained
     tab: str = "scores"
     hide: Hide = field(default_factory=Hide)
+    scoring: Scoring = field(default_factory=Scoring)
+
+
+def part(spec: Spec, names: Iterable[str]) -> Spec:
+    """A spec with only these fields; the others are at their defaults. What a cache needs for its key."""
+    return Spec(**{name: getattr(spec, name) for name in names})
 
 
 # --- text of one field ------------------------------------------------------------------------------------------------
@@ -109,9 +133,20 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[str], str]:
     return parse
 
 
+def _parse_tasks(text: str) -> tuple[str, ...]:
+    chosen = {_one_of(TASKS)(part) for part in text.split(".")}
+    return tuple(task for task in TASKS if task in chosen)
+
+
+def _parse_region(name: str) -> str:
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise ValueError(name)
+    return name
+
+
 def _parse_regions(text: str) -> tuple[str, ...]:
-    names = {unquote(part) for part in text.split(",")}
-    if len(names) > MAX_ITEMS or any(not 0 < len(name) <= MAX_NAME or not name.isprintable() for name in names):
+    names = {_parse_region(unquote(part)) for part in text.split(",")}
+    if len(names) > MAX_ITEMS:
         raise ValueError(text)
     return tuple(sorted(names))
 
@@ -147,12 +182,15 @@ class _Key:
     text: Callable[[Any], str] = str
 
 
+_FLAG = _Key(lambda text: bool(_integer(text, 0, 1)), lambda flag: str(int(flag)))
 _VIEW = {
     "session": _Key(_parse_name),
     "model": _Key(_parse_name),
     "trial": _Key(_integer),
     "sort": _Key(_one_of(SORTS)),
     "neuron": _Key(_integer),
+    "page": _Key(_one_of(PAGES)),
+    "level": _Key(_one_of(LEVELS)),
     "tab": _Key(_one_of(TABS)),
 }
 _HIDE = {
@@ -165,12 +203,20 @@ _HIDE = {
     "window": _Key(_parse_window, lambda window: f"{window[0]}-{window[1]}"),
     "boxes": _Key(_parse_boxes, _box_text),
 }
+_SCORING = {
+    "tasks": _Key(_parse_tasks, ".".join),
+    "exact": _FLAG,
+    "duplicates": _FLAG,
+    "task": _Key(_one_of(TASKS)),
+    "against": _Key(_parse_name),
+    "region": _Key(_parse_region),
+}
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
-def _pairs(value: Spec | Hide, keys: dict[str, _Key]) -> list[tuple[str, str]]:
+def _pairs(value: Spec | Hide | Scoring, keys: dict[str, _Key]) -> list[tuple[str, str]]:
     default = type(value)()
     present = {f.name: getattr(value, f.name) for f in fields(value)}
     return [(name, key.text(present[name])) for name, key in keys.items() if present[name] != getattr(default, name)]
@@ -178,7 +224,7 @@ def _pairs(value: Spec | Hide, keys: dict[str, _Key]) -> list[tuple[str, str]]:
 
 def encode(spec: Spec) -> str:
     """The query string of a spec, without "?": only what differs from the default."""
-    return urlencode(_pairs(spec, _VIEW) + _pairs(spec.hide, _HIDE))
+    return urlencode(_pairs(spec, _VIEW) + _pairs(spec.hide, _HIDE) + _pairs(spec.scoring, _SCORING))
 
 
 def decode(query: str) -> tuple[Spec, bool]:
@@ -189,13 +235,13 @@ def decode(query: str) -> tuple[Spec, bool]:
         pairs = parse_qsl(query.removeprefix("?"), keep_blank_values=True, max_num_fields=32)
     except ValueError:
         return Spec(), False
-    view: dict[str, Any] = {}
-    hide: dict[str, Any] = {}
+    found: list[dict[str, Any]] = [{}, {}, {}]
     understood = True
-    for name, text in pairs:
-        key = _VIEW.get(name) or _HIDE.get(name)
+    for name, text in (MOVED.get(pair, pair) for pair in pairs):
         try:
-            (view if name in _VIEW else hide)[name] = key.parse(text)  # type: ignore[union-attr]
-        except (AttributeError, TypeError, ValueError):
+            values, keys = next(both for both in zip(found, (_VIEW, _HIDE, _SCORING), strict=True) if name in both[1])
+            values[name] = keys[name].parse(text)
+        except (StopIteration, TypeError, ValueError):
             understood = False
-    return Spec(hide=Hide(**hide), **view), understood
+    view, hide, scoring = found
+    return Spec(hide=Hide(**hide), scoring=Scoring(**scoring), **view), understood

@@ -11,35 +11,51 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import param
 
-from .spec import HAND, Hide, Spec
+from .spec import HAND, Hide, Spec, part
 
 log = logging.getLogger(__name__)
 MAX_UNDO = 200
+SHOW_EVERY = 0.25  # s between the results of a job that are shown: drawing tables more often would be all one does
 # One worker is the gate in front of the model: work of all visitors takes turns, one short step each.
 _GATE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+_UNDONE = ("session", "model", "trial", "sort", "neuron", "hide")  # looking at another page or tab is no act to undo
 _DRAGGED = ({"trial"}, {"neuron"})  # a drag through these is one step of undo
+_PICTURE = ("session", "model", "trial", "sort", "hide")
+_SCORES = ("session", "model", "hide")
+
+
+@dataclass(frozen=True)
+class View:
+    """What a page shows for the present spec, computed while that page is open.
+
+    compute gets a spec of which only the fields named in `reads` are set, so that no other choice computes it again.
+    It returns the result, or an iterator that gives the result so far after every step.
+    """
+
+    compute: Callable[[Spec], Any]
+    reads: tuple[str, ...] = ("session", "model")
 
 
 @dataclass(frozen=True)
 class Work:
-    """What can be computed for a spec; generators give their result so far after every step."""
+    """What can be computed for a spec; steps of generators take well under a second each."""
 
     picture: Callable[[Spec], Any]
-    scores: Callable[[Spec], Iterator[Any]]
-    tasks: Callable[[Spec], Iterator[Any]]
-    leak: Callable[[Spec], Iterator[Any]]
+    scores: Callable[[Spec], Iterator[Any]]  # the view of the page "explore"
+    jobs: dict[str, Callable[[Spec], Iterator[tuple[float, Any]]]] = field(default_factory=dict)  # share, result so far
+    views: dict[str, View] = field(default_factory=dict)  # page -> what it shows
 
 
 @dataclass(frozen=True)
 class Job:
     """A long computation on request: its result so far, and whether that is all."""
 
-    kind: str  # "tasks" or "leak"
+    kind: str
     spec: Spec
     result: Any = None
     share: float = 0.0  # done, 0..1
@@ -49,12 +65,7 @@ class Job:
 
 def picture_key(spec: Spec) -> Spec:
     """The part of a spec that a picture depends on."""
-    return replace(spec, neuron=-1, tab="scores")
-
-
-def scores_key(spec: Spec) -> Spec:
-    """The part of a spec that the scores over test trials depend on."""
-    return replace(picture_key(spec), trial=-1, sort="region")
+    return part(spec, _PICTURE)
 
 
 class State(param.Parameterized):
@@ -62,16 +73,19 @@ class State(param.Parameterized):
 
     spec = param.ClassSelector(class_=Spec, default=Spec())
     picture = param.Parameter(doc="newest picture, possibly of the spec before")
-    scores = param.Parameter(doc="scores over test trials for what is hidden; None while they are computed")
-    job = param.ClassSelector(class_=Job, default=None, allow_None=True)
+    views = param.Dict(default={}, doc="page -> newest result of its view; None while it is computed")
+    jobs = param.Dict(default={}, doc="kind -> newest job of that kind")
     message = param.String(default="", doc="one sentence about what went wrong or was ignored")
     working = param.Boolean(default=False)
     drag = param.Boolean(default=True, doc="dragging over a raster hides a box; otherwise it scrolls the page")
     dark = param.Boolean(default=False, doc="colours of the plots; a taste of the visitor, not in the address")
 
+    pages = param.ClassSelector(class_=tuple, default=("explore",), doc="the pages that exist")
+
     def __init__(self, work: Work, **params: Any) -> None:
         super().__init__(**params)
         self._work = work
+        self._views = {"explore": View(work.scores, _SCORES), **work.views}
         self._past: list[tuple[Spec, frozenset[str]]] = []
         self._future: list[Spec] = []
         self._made: dict[str, Spec] = {}
@@ -86,7 +100,7 @@ class State(param.Parameterized):
         new = replace(self.spec, **changes)
         if new == self.spec:
             return
-        if set(changes) != {"tab"}:  # looking at another tab is not an act to undo
+        if part(new, _UNDONE) != part(self.spec, _UNDONE):
             self._remember(frozenset(changes))
         self._set(new)
 
@@ -111,15 +125,20 @@ class State(param.Parameterized):
     def toggle_region(self, region: str) -> None:
         self.by_hand(regions=tuple(sorted(set(self.hand.regions) ^ {region})))
 
+    def look_at(self, neuron: int) -> None:
+        """Look at a neuron: on its own page where there is one, otherwise in Explore."""
+        page = {"page": "neuron"} if "neuron" in self.pages else {"page": "explore", "tab": "scores"}
+        self.go(neuron=neuron, **page)
+
     def undo(self) -> None:
         if self._past:
             self._future.append(self.spec)
-            self._set(replace(self._past.pop()[0], tab=self.spec.tab))
+            self._restore(self._past.pop()[0])
 
     def redo(self) -> None:
         if self._future:
             self._past.append((self.spec, frozenset()))
-            self._set(replace(self._future.pop(), tab=self.spec.tab))
+            self._restore(self._future.pop())
 
     @property
     def can_undo(self) -> bool:
@@ -135,6 +154,9 @@ class State(param.Parameterized):
         if not same_drag:
             self._past = [*self._past[-MAX_UNDO:], (self.spec, changed)]
 
+    def _restore(self, spec: Spec) -> None:
+        self._set(replace(self.spec, **{name: getattr(spec, name) for name in _UNDONE}))
+
     def _set(self, spec: Spec) -> None:
         self.message = ""  # it was about the choice before
         self.spec = spec
@@ -142,9 +164,14 @@ class State(param.Parameterized):
 
     # --- results follow the spec --------------------------------------------------------------------------------------
 
+    @property
+    def scores(self) -> Any:
+        """Scores over test trials for what is hidden; None while they are computed."""
+        return self.views.get("explore")
+
     def start(self) -> None:
         """Compute what the present spec asks for, unless that is under way already."""
-        if not self.working and not self._closed and not self._up_to_date():
+        if not self.working and not self._closed and self._missing():
             self.working = True
             self._spawn(self._follow())
 
@@ -152,9 +179,17 @@ class State(param.Parameterized):
         """The visitor has left: nothing more is computed."""
         self._closed = True
 
-    def _up_to_date(self) -> bool:
-        wanted = {"picture": picture_key(self.spec), "scores": scores_key(self.spec)}
-        return self._made == wanted or self._made.get("picture") == self._failed == wanted["picture"]
+    def _wanted(self) -> dict[str, Spec]:
+        """What the open page shows, and the part of the spec that each depends on."""
+        spec, wanted = self.spec, {"picture": picture_key(self.spec)}
+        no_picture = spec.page == "explore" and self._failed == wanted["picture"]  # the same failure would come again
+        if spec.page in self._views and not no_picture:
+            wanted[spec.page] = part(spec, self._views[spec.page].reads)
+        return wanted
+
+    def _missing(self) -> str | None:
+        """The first of what is wanted that is not made."""
+        return next((name for name, key in self._wanted().items() if self._made.get(name) != key), None)
 
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -163,66 +198,76 @@ class State(param.Parameterized):
 
     async def _follow(self) -> None:
         try:
-            while not self._closed and not self._up_to_date():
-                await asyncio.sleep(0)  # let a burst of choices end before the newest is read
-                spec = self.spec
-                await self._make("picture", picture_key(spec), self._follow_picture)
-                if self._failed != picture_key(spec) == picture_key(self.spec):
-                    await self._make("scores", scores_key(spec), self._follow_scores)
+            await asyncio.sleep(0)  # let a burst of choices end before the newest is read
+            while not self._closed and (name := self._missing()):
+                await self._make(name, self._wanted()[name])
         finally:
             self.working = False
 
-    async def _make(self, name: str, key: Spec, compute: Callable[[Spec], Any]) -> None:
-        if self._made.get(name) == key:
-            return
+    async def _make(self, name: str, key: Spec) -> None:
         self._made[name] = key  # also when it fails: the same failure would come again
         try:
-            await compute(key)
+            await (self._make_picture(key) if name == "picture" else self._make_view(name, key))
         except Exception as error:  # whatever a model or a file does, the visitor keeps the previous picture
             if name == "picture":
                 self._failed = key
             self.fail(error)
 
-    async def _follow_picture(self, key: Spec) -> None:
+    async def _make_picture(self, key: Spec) -> None:
         picture = await _through_gate(self._work.picture, key)
         if key == picture_key(self.spec) and not self._closed:
             self.picture = picture
 
-    async def _follow_scores(self, key: Spec) -> None:
-        self.scores = None
-        steps = self._work.scores(key)
-        while (scores := await _through_gate(next, steps, None)) is not None:
-            if key != scores_key(self.spec) or self._closed:
-                self._made.pop("scores", None)  # not finished: wanted again if the visitor comes back to it
+    async def _make_view(self, page: str, key: Spec) -> None:
+        self._show(page, None)
+        result = await _through_gate(self._views[page].compute, key)
+        steps = result if isinstance(result, Iterator) else iter([result])
+        while (result := await _through_gate(next, steps, None)) is not None:
+            if self._wanted().get(page) != key or self._closed:
+                self._made.pop(page, None)  # not finished: wanted again if the visitor comes back to it
                 return
-            self.scores = scores
+            self._show(page, result)
+
+    def _show(self, page: str, result: Any) -> None:
+        self.views = {**self.views, page: result}
 
     # --- jobs on request ----------------------------------------------------------------------------------------------
 
+    @property
+    def running(self) -> Job | None:
+        return next((job for job in self.jobs.values() if job.state == "running"), None)
+
     def run(self, kind: str) -> None:
-        """Start the long computation `kind` ("tasks" or "leak") for the present spec; one at a time."""
-        if self.job is None or self.job.state != "running":
-            self.job = Job(kind, self.spec)
-            self._spawn(self._run(self.job, getattr(self._work, kind)))
+        """Start the long computation `kind` for the present spec; one at a time."""
+        if self.running is None:
+            job = Job(kind, self.spec)
+            self._report(job)
+            self._spawn(self._run(job, self._work.jobs[kind]))
 
     def cancel(self) -> None:
         """Stop the running job after its present step; what it has so far stays, marked as cancelled."""
-        if self.job is not None and self.job.state == "running":
-            self.job = replace(self.job, state="cancelled", seconds_left=None)
+        if (job := self.running) is not None:
+            self._report(replace(job, state="cancelled", seconds_left=None))
 
-    async def _run(self, job: Job, work: Callable[[Spec], Iterator[Any]]) -> None:
-        started = time.monotonic()
+    def _report(self, job: Job) -> None:
+        self.jobs = {**self.jobs, job.kind: job}
+
+    async def _run(self, job: Job, work: Callable[[Spec], Iterator[tuple[float, Any]]]) -> None:
+        started, shown, share, result = time.monotonic(), 0.0, 0.0, None
         try:
             steps = work(job.spec)
             while (step := await _through_gate(next, steps, None)) is not None:
-                if self._closed or self.job is None or self.job is not job:
+                if self._closed or self.jobs.get(job.kind) is not job:
                     return
-                share, result = step
-                left = (time.monotonic() - started) * (1 - share) / share if share else None
-                job = self.job = replace(job, result=result, share=share, seconds_left=left)
-            self.job = replace(job, state="done", share=1.0, seconds_left=None)
+                (share, result), now = step, time.monotonic()
+                if now - shown >= SHOW_EVERY:
+                    left = (now - started) * (1 - share) / share if 0 < share < 1 else None
+                    shown, job = now, replace(job, result=result, share=share, seconds_left=left)
+                    self._report(job)
+            self._report(replace(job, result=result, state="done", share=1.0, seconds_left=None))
         except Exception as error:  # as in _make: the page stays usable
-            self.job = replace(job, state="failed", seconds_left=None)
+            if self.jobs.get(job.kind) is job:
+                self._report(replace(job, result=result, share=share, state="failed", seconds_left=None))
             self.fail(error)
 
     def fail(self, error: Exception) -> None:

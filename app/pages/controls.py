@@ -8,11 +8,11 @@ import panel_material_ui as pmui
 
 from ..compute import default_prompt, default_ratio
 from ..recordings import catalogue, device_name, models
-from ..sentences import trial_sentence, unknown_session
+from ..sentences import trial_sentence
 from ..spec import HAND, SCHEMES, SORTS, Hide, Spec
 from ..state import State
 from ..words import PROMPT_NAMES, SCHEME_NAMES
-from .parts import Announce, bind, button, follow, heading
+from .parts import Announce, bind, button, follow, heading, offer
 
 NARROW = {"size": "small", "sizing_mode": "stretch_width", "margin": (6, 12)}
 SMALL = {"margin": (0, 12, 4, 12), "styles": {"font-size": "12.5px", "opacity": ".8"}}
@@ -21,14 +21,18 @@ WRAP = {"& .MuiMenuItem-root": {"whiteSpace": "normal"}}
 
 
 def view(state: State) -> list[pn.viewable.Viewable]:
-    return [
-        heading("Recording"),
-        *_recording(state),
+    """The recording and the model, for all pages; the trial and what is hidden, for Explore."""
+    explore = pn.Column(
+        *_trial(state),
         heading("Hide from the model"),
         *_masking(state),
         heading("By hand"),
         *_by_hand(state),
-    ]
+        sizing_mode="stretch_width",
+        margin=0,
+    )
+    follow(state, ["spec"], lambda: explore.param.update(visible=state.spec.page == "explore"))
+    return [heading("Recording"), *_recording(state), explore]
 
 
 def _recording(state: State) -> list[pn.viewable.Viewable]:
@@ -41,11 +45,9 @@ def _recording(state: State) -> list[pn.viewable.Viewable]:
         **NARROW,
     )
     model = pmui.Select(label="Model", options=list(models()), value=state.spec.model, **NARROW)
-    sort = pmui.Select(label="Order of neurons", options={f"by {name}": name for name in SORTS}, **NARROW)
     bind(state, sessions, lambda spec: spec.session, lambda value: open_session(state, value))
     bind(state, model, lambda spec: spec.model, lambda value: state.go(model=value))
-    bind(state, sort, lambda spec: spec.sort, lambda value: state.go(sort=value))
-    return [sessions, _facts(state), model, *_trial(state), sort]
+    return [sessions, _facts(state), model]
 
 
 def open_session(state: State, session: str) -> None:
@@ -82,9 +84,11 @@ def _trial(state: State) -> list[pn.viewable.Viewable]:
     def present(spec: Spec) -> int:
         return state.picture.recording.trial(spec.trial) if state.picture is not None else 0
 
+    sort = pmui.Select(label="Order of neurons", options={f"by {name}": name for name in SORTS}, **NARROW)
     follow(state, ["picture"], draw)
     bind(state, slider, present, lambda value: state.go(trial=value))
-    return [slider, facts]
+    bind(state, sort, lambda spec: spec.sort, lambda value: state.go(sort=value))
+    return [slider, facts, sort]
 
 
 def _masking(state: State) -> list[pn.viewable.Viewable]:
@@ -112,7 +116,7 @@ def _masking(state: State) -> list[pn.viewable.Viewable]:
     def draw() -> None:
         ratio.visible = again.visible = not state.spec.hide.by_hand
         own = PROMPT_NAMES[default_prompt(state.spec.hide)]
-        prompt.options = {f"as the scheme ({own})": "", **{name: key for key, name in PROMPT_NAMES.items()}}
+        offer(prompt, {f"as the scheme ({own})": "", **{name: key for key, name in PROMPT_NAMES.items()}})
 
     def present(spec: Spec) -> int:
         if spec.hide.by_hand:
@@ -165,26 +169,3 @@ def _by_hand(state: State) -> list[pn.viewable.Viewable]:
     )
     bind(state, window, seconds, pick_window, on="value_throttled")
     return [regions, window]
-
-
-def warning(state: State) -> pn.viewable.Viewable:
-    """What the visitor must know before reading the pictures; hidden when there is nothing to say."""
-    line = Announce(label="alert", visible=False)
-    line.styles = {"padding": "8px 12px", "border-left": "4px solid #d98e04", "background": "rgba(217, 142, 4, .12)"}
-
-    def draw() -> None:
-        unknown = unknown_session(state.picture.recording) if state.picture is not None else ""
-        line.text = " ".join(filter(None, [state.message, unknown, untrained_prompt(state)]))
-        line.visible = bool(line.text)
-
-    follow(state, ["picture", "message"], draw)
-    return line
-
-
-def untrained_prompt(state: State) -> str:
-    """Empty if the model was trained with the present prompt."""
-    picture = state.picture
-    trained = picture.trained_prompts if picture is not None else ()
-    if not trained or not picture.recording.known or picture.prompt in trained:
-        return ""
-    return f"This model was never trained with the {PROMPT_NAMES[picture.prompt]} prompt; expect little of it."

@@ -10,7 +10,7 @@ from typing import Any
 import panel as pn
 import panel_material_ui as pmui
 import param
-from bokeh.models import Range1d
+from bokeh.models import ColumnDataSource, Range1d
 from bokeh.plotting import figure
 from panel.custom import JSComponent
 
@@ -26,29 +26,46 @@ TIGHT = {"minWidth": 0, "paddingLeft": "9px", "paddingRight": "9px", "whiteSpace
 TEXTS = Path(__file__).parent.parent / "text"
 
 
-def follow(state: State, names: Sequence[str], draw: Callable[[], None], tab: str = "") -> None:
-    """Call draw now and whenever one of the parameters changed; with `tab`, only while that tab is open.
+def follow(state: State, names: Sequence[str], draw: Callable[[], None], page: str = "", tab: str = "") -> None:
+    """Call draw now and whenever one of the parameters changed.
 
+    With `page`, or a `tab` of Explore, only while that is open; what was missed meanwhile is drawn when it opens again.
     Drawing happens on the document's next tick: results arrive outside its lock, and a burst becomes one drawing.
     """
-    doc, queued = pn.state.curdoc, []
+    part = _Part(state, draw, "explore" if tab else page, tab)
+    state.param.watch(part.later, list(names))
+    if part.page and "spec" not in names:
+        state.param.watch(part.opened, ["spec"])
+    part.tick()
 
-    def tick() -> None:
-        queued.clear()
-        if tab and state.spec.tab != tab:
-            return
-        try:
-            draw()
-        except Exception as error:  # one broken part must not take the page with it
-            state.fail(error)
 
-    def later(*_: Any) -> None:
-        if not queued:
-            queued.append(True)
-            doc.add_next_tick_callback(tick) if doc and doc.session_context else tick()
+class _Part:
+    """Something drawn, and whether it is due."""
 
-    state.param.watch(later, list(names))
-    tick()
+    def __init__(self, state: State, draw: Callable[[], None], page: str, tab: str) -> None:
+        self.state, self.draw, self.page, self.tab = state, draw, page, tab
+        self.doc = pn.state.curdoc
+        self.queued = self.missed = False
+
+    @property
+    def closed(self) -> bool:
+        spec = self.state.spec
+        return bool(self.page and spec.page != self.page) or bool(self.tab and spec.tab != self.tab)
+
+    def tick(self) -> None:
+        self.queued, self.missed = False, self.closed
+        if not self.missed:
+            guarded(self.state, self.draw)()  # one broken part must not take the page with it
+
+    def later(self, *_: Any) -> None:
+        if not self.queued:
+            self.queued = True
+            served = self.doc and self.doc.session_context
+            self.doc.add_next_tick_callback(self.tick) if served else self.tick()
+
+    def opened(self, *_: Any) -> None:
+        if self.missed and not self.closed:
+            self.later()
 
 
 def on_zoom(state: State, ranges: Sequence[Range1d], draw: Callable[[], None]) -> None:
@@ -67,6 +84,17 @@ def on_zoom(state: State, ranges: Sequence[Range1d], draw: Callable[[], None]) -
     for one in ranges:
         one.on_change("start", later)
         one.on_change("end", later)
+
+
+def on_tap(state: State, dots: ColumnDataSource, look_at: Callable[[int], None]) -> None:
+    """Call look_at with the neuron of a dot that was tapped; the column "neuron" holds positions."""
+
+    def tapped(attr: str, old: Any, new: list[int]) -> None:
+        if new:
+            dots.selected.indices = []
+            guarded(state, look_at)(int(dots.data["neuron"][new[0]]))
+
+    dots.selected.on_change("indices", tapped)
 
 
 def guarded(state: State, act: Callable[..., None]) -> Callable[..., None]:
@@ -104,6 +132,13 @@ def bind(
     return widget
 
 
+def offer(widget: Any, options: dict[str, Any]) -> None:
+    """Give a list of choices other names: of a value that stays, the browser would go on showing the old name."""
+    if widget.options != options:
+        widget.options = options
+        widget.param.trigger("value")
+
+
 def button(state: State, label: str, act: Callable[[], None], **options: Any) -> pmui.Button:
     made = pmui.Button(label=label, size="small", **{"variant": "outlined", "margin": (4, 3), "sx": TIGHT, **options})
     made.on_click(guarded(state, lambda _: act()))
@@ -117,7 +152,8 @@ def card(*objects: Any, **options: Any) -> pmui.Paper:
         elevation=0,
         sizing_mode="stretch_width",
         sx={"border": "1px solid", "borderColor": "divider", "borderRadius": "10px", "p": "10px 12px", "minWidth": 0},
-        **{"margin": (0, 0, 12, 0), **options},
+        # Paper's own max-height of 100 % lets a card that is taller than the window overlap the next one.
+        **{"margin": (0, 0, 12, 0), "styles": {"max-height": "none"}, **options},
     )
 
 
@@ -144,15 +180,19 @@ def explained(question: str, name: str) -> pmui.Details:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -> str:
-    """An HTML table; every cell is escaped here, so cells may come from files. Known words explain themselves."""
+    """An HTML table; every cell is escaped here, so cells may come from files. Known words explain themselves.
+
+    A cell may be a pair: what it says, and below it in small print how sure that is.
+    """
     cells = "".join(f"<th scope='col'>{_cell(cell)}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f"<table><caption>{html.escape(caption)}</caption><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
-    )
+    above = f"<caption><span>{html.escape(caption)}</span></caption>"
+    return f"<table>{above}<thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _cell(content: object) -> str:
+    if isinstance(content, tuple):
+        return f"{_cell(content[0])}<small>{html.escape(str(content[1]))}</small>"
     text = html.escape(str(content))
     tip = TIPS.get(str(content))
     return f"<abbr tabindex='0' title='{html.escape(tip)}'>{text}</abbr>" if tip else text
@@ -162,7 +202,9 @@ TABLE_STYLE = """
 abbr { text-decoration: underline dotted; text-underline-offset: 3px; cursor: help; }
 :host { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; width: 100%; font-variant-numeric: tabular-nums; }
+small { display: block; font-size: 11px; opacity: .75; }
 caption { text-align: left; padding: 2px 0 6px; opacity: .75; }
+caption span { display: block; position: sticky; left: 0; max-width: calc(100vw - 80px); }
 th, td { text-align: right; padding: 4px 8px; border-bottom: 1px solid rgba(128, 136, 145, .25); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 th { font-weight: 600; white-space: normal; vertical-align: bottom; }

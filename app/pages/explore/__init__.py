@@ -5,17 +5,16 @@ from __future__ import annotations
 import panel as pn
 import panel_material_ui as pmui
 
-from ..sentences import Tally, status, tallies
-from ..spec import TABS
-from ..state import State
-from ..theme import look
+from ...sentences import Tally, status, tallies
+from ...spec import TABS
+from ...state import State
+from ...theme import look
+from ..parts import Announce, CopyLink, button, card, follow, prose
 from . import help as help_part
-from . import leak, neuron, scores, session, tasks
-from .controls import warning
-from .parts import Announce, CopyLink, button, card, follow, prose
+from . import hidden_scores, leak, neuron, session
 from .rasters import Rasters
 
-TAB_NAMES = ("Scores and neuron", "Whole session", "Score the session", "Leak check", "Help")
+TAB_NAMES = ("Scores and neuron", "Whole session", "Leak check", "Help")
 ONE_LINE = {"& .MuiToggleButton-root": {"whiteSpace": "nowrap", "padding": "4px 8px"}}
 MARKS = "left strip: region · grey bars: rows and bins with hidden entries · dashed: stimulus"
 CLICKS = {"hides a neuron": "neuron", "hides a region": "region", "looks at a neuron": "look"}
@@ -25,7 +24,6 @@ def page(state: State) -> pn.viewable.Viewable:
     rasters = Rasters(state)
     top = card(
         prose("intro"),
-        warning(state),
         _status(state),
         _legend(state),
     )
@@ -34,7 +32,7 @@ def page(state: State) -> pn.viewable.Viewable:
         card(_toolbar(state, rasters), rasters.view()),
         _tabs(state),
         sizing_mode="stretch_width",
-        margin=(10, 14),
+        margin=0,
     )
 
 
@@ -49,7 +47,7 @@ def _status(state: State) -> pn.viewable.Viewable:
             else "Opening the recording…"
         )
 
-    follow(state, ["picture", "scores", "working"], draw)
+    follow(state, ["picture", "views", "working"], draw, page="explore")
     return line
 
 
@@ -75,7 +73,7 @@ def _legend(state: State) -> pn.viewable.Viewable:
             + f"<span style='opacity:.75'>{total}</span><span style='opacity:.75'>{MARKS}</span></div>"
         )
 
-    follow(state, ["picture", "dark"], draw)
+    follow(state, ["picture", "dark"], draw, page="explore")
     return pane
 
 
@@ -97,7 +95,7 @@ def _toolbar(state: State, rasters: Rasters) -> pn.viewable.Viewable:
     def draw() -> None:
         undo.disabled, redo.disabled = not state.can_undo, not state.can_redo
 
-    follow(state, ["spec"], draw)
+    follow(state, ["spec"], draw, page="explore")
     drag = pmui.Switch(label="A drag hides a box", value=state.drag, size="small", margin=(6, 2, 4, 8))
     drag.param.watch(lambda event: setattr(state, "drag", event.new), "value")
     follow(state, ["drag"], lambda: setattr(drag, "value", state.drag))
@@ -122,9 +120,8 @@ def _toolbar(state: State, rasters: Rasters) -> pn.viewable.Viewable:
 def _tabs(state: State) -> pn.viewable.Viewable:
     """Only the open tab is built, and only the open tab is redrawn."""
     builders = {
-        "scores": lambda: _side_by_side(scores.view(state), neuron.view(state)),
+        "scores": lambda: _side_by_side(hidden_scores.view(state), neuron.view(state)),
         "session": lambda: session.view(state),
-        "tasks": lambda: tasks.view(state),
         "leak": lambda: leak.view(state),
         "help": lambda: help_part.view(state),
     }
@@ -140,7 +137,7 @@ def _tabs(state: State) -> pn.viewable.Viewable:
         if tabs.active != TABS.index(state.spec.tab):
             tabs.active = TABS.index(state.spec.tab)
 
-    follow(state, ["spec", "picture", "message"], build)
+    follow(state, ["spec", "picture", "message"], build, page="explore")
     tabs.param.watch(lambda event: state.go(tab=TABS[event.new]), "active")
     return tabs
 

@@ -9,8 +9,8 @@ import pandas as pd
 import panel as pn
 from bokeh.events import Tap
 
-from ..plots.raster import label_bands
-from ..plots.session import (
+from ...plots.raster import label_bands
+from ...plots.session import (
     draw_session,
     draw_session_strips,
     make_session_raster,
@@ -19,10 +19,10 @@ from ..plots.session import (
     show_all,
     spike_table,
 )
-from ..recordings import recording
-from ..state import State
-from ..theme import look
-from .parts import card, follow, guarded, on_zoom
+from ...recordings import recording
+from ...state import State
+from ...theme import look
+from ..parts import card, follow, guarded, on_zoom
 from .rasters import rows_of
 
 
@@ -40,9 +40,9 @@ class SessionView:
         self.raster.figure.on_event(Tap, guarded(state, self._tap))
         on_zoom(state, [self.raster.figure.x_range, self.raster.figure.y_range], self._aggregate)
         follow(state, ["picture"], self.draw, tab="session")
-        follow(state, ["dark"], lambda: recolour_session(self.raster, look(state.dark)))
+        follow(state, ["dark"], lambda: recolour_session(self.raster, look(state.dark)), tab="session")
         follow(state, ["dark"], self._strips, tab="session")
-        follow(state, ["drag"], self._set_drag)
+        follow(state, ["drag"], self._set_drag, tab="session")
 
     def view(self) -> pn.viewable.Viewable:
         note = pn.pane.HTML(

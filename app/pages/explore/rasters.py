@@ -7,8 +7,8 @@ import panel as pn
 from bokeh.events import SelectionGeometry, Tap
 from bokeh.models import Range1d
 
-from ..compute import Picture
-from ..plots.raster import (
+from ...compute import Picture
+from ...plots.raster import (
     SCORED,
     STRIP,
     TOP,
@@ -22,11 +22,11 @@ from ..plots.raster import (
     make_scale,
     recolour,
 )
-from ..spec import Box
-from ..state import State
-from ..theme import MAX_COUNT, RASTER_HEIGHT, look
-from ..words import runs
-from .parts import flexible, follow, guarded, on_zoom
+from ...spec import Box
+from ...state import State
+from ...theme import MAX_COUNT, RASTER_HEIGHT, look
+from ...words import runs
+from ..parts import flexible, follow, guarded, on_zoom
 
 PANELS = (
     ("Recorded spikes", True),
@@ -87,9 +87,9 @@ class Rasters:
             raster.figure.on_event(Tap, guarded(state, self._tap))
             raster.figure.on_event(SelectionGeometry, guarded(state, self._drag))
         on_zoom(state, [self.y_range], self._redraw)
-        follow(state, ["picture"], self.draw)
-        follow(state, ["dark"], self._paint)
-        follow(state, ["drag"], self._set_drag)
+        follow(state, ["picture"], self.draw, page="explore")
+        follow(state, ["dark"], self._paint, page="explore")
+        follow(state, ["drag"], self._set_drag, page="explore")
 
     def view(self) -> pn.FlexBox:
         return pn.FlexBox(*self.panes, sizing_mode="stretch_width", gap="4px", min_height=RASTER_HEIGHT + 110)

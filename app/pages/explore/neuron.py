@@ -6,12 +6,12 @@ import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 
-from ..compute import Picture, Scores
-from ..plots.neuron import draw_neuron, make_neuron_figure, recolour_neuron
-from ..state import State
-from ..theme import look
-from ..words import number
-from .parts import Announce, button, card, flexible, follow
+from ...compute import Picture, Scores
+from ...plots.neuron import draw_neuron, make_neuron_figure, recolour_neuron
+from ...state import State
+from ...theme import look
+from ...words import number
+from ..parts import Announce, button, card, flexible, follow
 
 
 def chosen_neuron(state: State) -> int:
@@ -46,8 +46,8 @@ def view(state: State) -> pn.viewable.Viewable:
         recolour_neuron(trial, look(state.dark))
         recolour_neuron(average, look(state.dark))
 
-    follow(state, ["picture", "scores", "spec"], draw, tab="scores")
-    follow(state, ["dark"], paint)
+    follow(state, ["picture", "views", "spec"], draw, tab="scores")
+    follow(state, ["dark"], paint, tab="scores")
     picker.param.watch(lambda event: _look_at(state, event.new), "value")
     act = button(state, "Hide or show it", lambda: state.toggle_neuron(chosen_neuron(state)))
     panes = [flexible(f.figure, 250) for f in (trial, average)]

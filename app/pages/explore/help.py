@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import panel as pn
 
-from ..state import State
-from .parts import card, prose
+from ...state import State
+from ..parts import card, prose
 
 TEXTS = ("masking", "bits_per_spike", "tasks")
 

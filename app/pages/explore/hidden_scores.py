@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import panel as pn
 
-from ..compute import Scores
-from ..plots.regions import RegionLine, draw_regions, make_region_figure, recolour_regions
-from ..state import State
-from ..theme import look
-from ..words import count, number
-from .parts import TABLE_STYLE, card, explained, follow, table
+from ...compute import Scores
+from ...plots.regions import RegionLine, draw_regions, make_region_figure, recolour_regions
+from ...state import State
+from ...theme import look
+from ...words import count, number
+from ..parts import TABLE_STYLE, card, explained, follow, on_tap, table
 
 HEAD = ("Region", "Mean", "Median", "Scored", "Silent", "Not scored")
 NULLS = ("Bits per spike", "Null: test mean", "Null: training mean")
@@ -32,7 +32,7 @@ def region_lines(scores: Scores) -> list[RegionLine]:
                 name=region,
                 colour=str(scores.recording.colours[inside][0]),
                 bits=scores.bits[counted],
-                labels=[f"{n} · {names[n]}" for n in counted],
+                neurons=counted,
                 n_silent=int((inside & scores.silent).sum()),
                 n_unscored=int(((names == region) & ~scores.scored).sum()),
             )
@@ -81,7 +81,7 @@ def _of(summary: Callable[[np.ndarray], Any], bits: np.ndarray) -> float:
 
 
 def view(state: State) -> pn.viewable.Viewable:
-    shown = make_region_figure()
+    shown = make_region_figure("Bits per spike of what is hidden")
     tables = [pn.pane.HTML("", stylesheets=[TABLE_STYLE], sizing_mode="stretch_width") for _ in range(2)]
     waiting = pn.pane.HTML("", sizing_mode="stretch_width")
 
@@ -96,9 +96,10 @@ def view(state: State) -> pn.viewable.Viewable:
         tables[0].object = table(NULLS, null_rows(scores), neurons_sentence(scores))
         tables[1].object = table(HEAD, region_rows(lines), "By region; null: test mean.")
 
+    on_tap(state, shown.dots, lambda neuron: state.go(neuron=neuron))
     figure = pn.pane.Bokeh(shown.figure, sizing_mode="stretch_width")
-    follow(state, ["scores", "picture", "spec", "working"], draw, tab="scores")
-    follow(state, ["dark"], lambda: recolour_regions(shown, look(state.dark)))
+    follow(state, ["views", "picture", "spec", "working"], draw, tab="scores")
+    follow(state, ["dark"], lambda: recolour_regions(shown, look(state.dark)), tab="scores")
     return card(waiting, figure, *tables, explained("What are bits per spike?", "bits_per_spike"))
 
 

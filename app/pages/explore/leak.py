@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import panel as pn
 
-from ..compute import LeakRow
-from ..state import Job, State, picture_key
-from .parts import TABLE_STYLE, Announce, button, card, follow, prose, table
+from ...compute import LeakRow
+from ...state import Job, State, picture_key
+from ..parts import TABLE_STYLE, Announce, button, card, follow, prose, table
 
 HEAD = ("Hidden counts replaced by", "Outputs changed", "Largest |difference|")
 GOOD, BAD = {"color": "#0f7f6f"}, {"color": "#c62828", "font-weight": "600"}
@@ -34,10 +34,10 @@ def view(state: State) -> pn.viewable.Viewable:
     start = button(state, "Leak check", lambda: state.run("leak"), variant="contained")
 
     def draw() -> None:
-        job = state.job
-        if job is not None and (job.kind != "leak" or picture_key(job.spec) != picture_key(state.spec)):
+        job = state.jobs.get("leak")
+        if job is not None and picture_key(job.spec) != picture_key(state.spec):
             job = None  # a check of something else
-        start.disabled = state.job is not None and state.job.state == "running"
+        start.disabled = state.running is not None
         about.text = verdict(job)
         result: tuple[LeakRow, ...] = job.result if job and job.result else ()
         leaks = any(row.n_changed for row in result)
@@ -45,5 +45,5 @@ def view(state: State) -> pn.viewable.Viewable:
         cells = [(row.poison, f"{row.n_changed:,}", f"{row.largest:.3g}") for row in result]
         rows.object = table(HEAD, cells, "Every row is one run of the model on this trial.") if cells else ""
 
-    follow(state, ["job", "spec"], draw, tab="leak")
+    follow(state, ["jobs", "spec"], draw, tab="leak")
     return card(prose("leak_check"), start, about, rows)

@@ -1,0 +1,69 @@
+"""The pages of the app, in the order of the navigation.
+
+To add a page: write `page(state)` in app/pages/<name>.py and what it shows in app/analyses/<name>.py, and add a row
+below. `name` is what the address says (spec.PAGES knows it). A result that simply follows the choices is the page's
+`view` and arrives in state.views[name]; a long computation on request is one of its `jobs`, is started with
+state.run(kind) and arrives in state.jobs[kind].result. The shared strip above the pages shows progress and Cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from panel.viewable import Viewable
+
+from . import analyses, compute
+from .analyses import information
+from .analyses import single_neuron as neuron_analysis
+from .pages import explore, scores, single_neuron
+from .pages import map as map_page
+from .spec import Spec
+from .state import State, View, Work
+
+Steps = Callable[[Spec], Iterator[tuple[float, Any]]]  # share done, 0..1, and the result so far
+
+
+@dataclass(frozen=True)
+class Page:
+    name: str  # in the address
+    title: str  # in the navigation
+    build: Callable[[State], Viewable]  # called once per visitor, when the page is first opened
+    view: View | None = None
+    jobs: dict[str, tuple[str, Steps]] = field(default_factory=dict)  # kind -> what the progress strip calls it, steps
+
+
+PAGES = (
+    Page("explore", "Explore", explore.page, None, {"leak": ("Leak check", compute.leak)}),
+    Page(
+        "scores",
+        "Scores",
+        scores.page,
+        View(analyses.scores.ready, ("session", "model", "level", "scoring")),
+        {"scores": ("Scoring the session", analyses.scores.steps)},
+    ),
+    Page("neuron", "Neuron", single_neuron.page, View(neuron_analysis.one_neuron, neuron_analysis.READS)),
+    Page(
+        "map",
+        "Map",
+        map_page.page,
+        View(information.kept, ("session", "model", "level")),
+        {
+            "map": ("Information map", information.lost),
+            "map_alone": ("Information map, each region alone", information.alone),
+            "context": ("What the regions lose", information.context),
+        },
+    ),
+)
+
+
+def work() -> Work:
+    """What the state of a visitor may compute; Explore's own view is the scores of what is hidden."""
+    jobs = {kind: steps for page in PAGES for kind, (_, steps) in page.jobs.items()}
+    views = {page.name: page.view for page in PAGES if page.view is not None}
+    return Work(compute.picture, compute.scores, jobs, views)
+
+
+def job_names() -> dict[str, str]:
+    return {kind: name for page in PAGES for kind, (name, _) in page.jobs.items()}

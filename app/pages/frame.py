@@ -1,0 +1,181 @@
+"""What all pages share: the navigation, the address, the line of warnings and the progress of what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import panel as pn
+import panel_material_ui as pmui
+import param
+from panel.custom import JSComponent
+
+from ..sentences import unknown_session
+from ..spec import Spec, decode, encode
+from ..state import Job, State
+from ..words import PROMPT_NAMES, seconds
+from .parts import Announce, button, card, follow
+
+
+class Navigation(JSComponent):
+    """Links to the pages. A click stays in the app; opened in another tab, a link leads to the same choices."""
+
+    names = param.List(doc="of the pages, as the address says them")
+    titles = param.List()
+    current = param.String()
+
+    _esm = """
+    export function render({ model }) {
+      const nav = document.createElement("nav")
+      nav.setAttribute("aria-label", "Pages")
+      const links = model.names.map((name, i) => {
+        const link = document.createElement("a")
+        link.textContent = model.titles[i]
+        const aim = () => {
+          const query = new URLSearchParams(window.location.search)
+          i ? query.set("page", name) : query.delete("page")
+          link.href = window.location.pathname + (query.size ? "?" + query : "")
+        }
+        aim()
+        for (const event of ["pointerenter", "pointerdown", "focus"]) link.addEventListener(event, aim)
+        link.addEventListener("click", (event) => {
+          if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return
+          event.preventDefault()
+          model.send_msg(name)
+        })
+        nav.append(link)
+        return link
+      })
+      const mark = () => links.forEach((link, i) => {
+        const here = model.names[i] === model.current
+        here ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current")
+        if (here) nav.scrollLeft = link.offsetLeft - nav.clientWidth / 3
+      })
+      mark()
+      model.on("current", mark)
+      return nav
+    }
+    """
+    _stylesheets = [
+        """
+    :host { min-width: 0; flex: 1 1 auto; }
+    nav { display: flex; gap: 2px; margin-left: 12px; color: #ffffff; overflow-x: auto; scrollbar-width: none; }
+    a { color: inherit; text-decoration: none; font-size: 15px; padding: 12px 12px 9px; white-space: nowrap;
+      border-bottom: 3px solid transparent; opacity: .85; }
+    a:hover { opacity: 1; background: rgba(255, 255, 255, .08); }
+    @media (max-width: 600px) { nav { margin: 0 -12px; } a { font-size: 13.5px; padding: 15px 6px 12px; } }
+    a[aria-current] { opacity: 1; font-weight: 600; border-bottom-color: currentColor; }
+    a:focus-visible { outline: 2px solid currentColor; outline-offset: -3px; }
+    """
+    ]
+
+
+class Address(JSComponent):
+    """The address of the page. Another page is a step of the browser's history, another choice is not."""
+
+    search = param.String(doc="what the address says")
+
+    _esm = """
+    export function render({ model }) {
+      const page = (search) => new URLSearchParams(search).get("page")
+      const write = (first) => {
+        if (window.location.search === model.search) return
+        const same = first || page(window.location.search) === page(model.search)
+        const how = same ? "replaceState" : "pushState"
+        window.history[how]({}, "", window.location.pathname + model.search + window.location.hash)
+      }
+      write(true)
+      model.on("search", () => write(false))
+      window.addEventListener("popstate", () => model.send_msg(window.location.search))
+      return document.createElement("span")
+    }
+    """
+
+
+def navigation(state: State, titles: Mapping[str, str]) -> Navigation:
+    shown = Navigation(names=list(titles), titles=list(titles.values()), current=state.spec.page, margin=0)
+    shown.on_msg(lambda event: state.go(page=event.data) if event.data in titles else None)
+    follow(state, ["spec"], lambda: shown.param.update(current=state.spec.page))
+    return shown
+
+
+def address(state: State, known: Callable[[Spec], bool]) -> Address:
+    """The whole address follows the spec; back and forward lead to specs that are `known` to exist."""
+    shown = Address(margin=0)
+
+    def write() -> None:
+        query = encode(state.spec)
+        shown.search = f"?{query}" if query else ""
+
+    def visit(event: Any) -> None:
+        spec, _ = decode(str(event.data))
+        if known(spec):
+            state.go(**vars(spec))
+        shown.search = str(event.data)  # what the browser says now; `write` corrects it if need be
+        write()
+
+    shown.on_msg(visit)
+    follow(state, ["spec"], write)
+    return shown
+
+
+def places(state: State, builders: Mapping[str, Callable[[State], Any]]) -> pn.Column:
+    """One place per page, of which the open one is visible; a page is built when it is first opened."""
+    made = {name: pn.Column(sizing_mode="stretch_width", visible=False) for name in builders}
+
+    def show() -> None:
+        here = made[state.spec.page]
+        if not here.objects:
+            here.objects = [builders[state.spec.page](state)]
+        for name, place in made.items():
+            place.visible = name == state.spec.page
+
+    follow(state, ["spec"], show)
+    return pn.Column(*made.values(), sizing_mode="stretch_width", margin=(10, 14))
+
+
+def warning(state: State) -> pn.viewable.Viewable:
+    """What the visitor must know before reading the pictures; hidden when there is nothing to say."""
+    line = Announce(label="alert", visible=False, sizing_mode="stretch_width", margin=(10, 14, 0, 14))
+    line.styles = {"padding": "8px 12px", "border-left": "4px solid #d98e04", "background": "rgba(217, 142, 4, .12)"}
+
+    def draw() -> None:
+        unknown = unknown_session(state.picture.recording) if state.picture is not None else ""
+        line.text = " ".join(filter(None, [state.message, unknown, untrained_prompt(state)]))
+        line.visible = bool(line.text)
+
+    follow(state, ["picture", "message", "spec"], draw)
+    return line
+
+
+def untrained_prompt(state: State) -> str:
+    """Empty if the model was trained with the present prompt."""
+    picture = state.picture
+    trained = picture.trained_prompts if picture is not None and state.spec.page == "explore" else ()
+    if not trained or not picture.recording.known or picture.prompt in trained:
+        return ""
+    return f"This model was never trained with the {PROMPT_NAMES[picture.prompt]} prompt; expect little of it."
+
+
+def progress(state: State, names: Mapping[str, str]) -> pn.viewable.Viewable:
+    """The one place that shows what is running, on every page, and stops it."""
+    about = Announce(label="status", margin=(4, 8), css_classes=["progress"])
+    bar = pmui.LinearProgress(
+        value=0, variant="determinate", sizing_mode="stretch_width", styles={"flex": "1 1 160px"}, margin=(4, 8)
+    )
+    cancel = button(state, "Cancel", state.cancel, color="secondary")
+    strip = card(pn.FlexBox(about, bar, cancel, align_items="center"), margin=(10, 14, 0, 14), visible=False)
+
+    def draw() -> None:
+        job = state.running
+        strip.visible = job is not None
+        if job is not None:
+            bar.value, about.text = round(100 * job.share), progress_text(names.get(job.kind, job.kind), job)
+
+    follow(state, ["jobs"], draw)
+    return strip
+
+
+def progress_text(name: str, job: Job) -> str:
+    left = f", about {seconds(job.seconds_left)} left" if job.seconds_left is not None else ""
+    return f"{name}: {job.share:.0%} done{left}."
