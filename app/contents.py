@@ -14,8 +14,9 @@ from typing import Any
 
 from panel.viewable import Viewable
 
-from . import analyses, compute
+from . import compute
 from .analyses import information
+from .analyses import scores as score_analysis
 from .analyses import single_neuron as neuron_analysis
 from .pages import explore, scores, single_neuron
 from .pages import map as map_page
@@ -40,8 +41,8 @@ PAGES = (
         "scores",
         "Scores",
         scores.page,
-        View(analyses.scores.ready, ("session", "model", "level", "scoring")),
-        {"scores": ("Scoring the session", analyses.scores.steps)},
+        View(score_analysis.ready, ("session", "model", "level", "scoring")),
+        {"scores": ("Scoring the session", score_analysis.steps)},
     ),
     Page("neuron", "Neuron", single_neuron.page, View(neuron_analysis.one_neuron, neuron_analysis.READS)),
     Page(

@@ -25,7 +25,7 @@ from mtm_core.tensorfolder import TensorFolder
 
 from .words import plain
 
-MAX_TEST_TRIALS = 32  # scores shown while one plays; "Score the session" uses all
+MAX_TEST_TRIALS = 32  # of the scores shown while one plays; the page of scores uses all
 NEW_SESSION_WINDOW = (-0.5, 1.5)  # s
 NEW_SESSION_BIN = 0.02  # s; the bin of the published models, for sessions no model prescribes one
 SIMILARITY_BIN = 5  # bins summed before correlating: single 20 ms bins are mostly noise

@@ -23,7 +23,7 @@ from mtm_core.evaluation.linear import (
     task_weights,
 )
 from mtm_core.evaluation.metrics import spike_sums
-from mtm_core.evaluation.psth import PRIORS, WIDTHS, smoothed_psth, tuned_psth
+from mtm_core.evaluation.psth import PRIORS, WIDTHS, posterior, smoothed, training_sums, tuned_psth
 from mtm_core.evaluation.questions import TASKS, questions
 from mtm_core.evaluation.tasks import HALF_A_SPIKE, score_task, train_means
 from mtm_core.evaluation.untrained import untrained
@@ -58,6 +58,10 @@ def test_the_train_mean_equals_a_loop():
     np.testing.assert_allclose(rates, np.broadcast_to(expected, rates.shape), rtol=1e-12)
 
 
+def smoothed_psth(width, prior):
+    return posterior(smoothed(training_sums(TRIALS), width), train_means(TRIALS), prior)
+
+
 @pytest.mark.parametrize(("width", "prior"), [(WIDTHS[0], PRIORS[0]), (WIDTHS[-1], PRIORS[-1])])
 def test_the_psth_equals_a_loop(width, prior):
     train, mean = TRIALS.select("train"), train_means(TRIALS)
@@ -70,7 +74,7 @@ def test_the_psth_equals_a_loop(width, prior):
                     trials[t] += 1
         spikes, trials = (gaussian_filter1d(a, width, mode="nearest") for a in (spikes, trials))
         expected = (spikes + prior) / (trials + prior / mean[n])
-        np.testing.assert_allclose(smoothed_psth(TRIALS, width, prior)[:, n], expected, rtol=1e-12)
+        np.testing.assert_allclose(smoothed_psth(width, prior)[:, n], expected, rtol=1e-12)
 
 
 def test_the_psth_of_flat_counts_is_flat_whatever_is_missing():
@@ -83,11 +87,11 @@ def test_the_width_and_prior_that_predict_validation_trials_best_are_chosen():
 
     def score(setting):
         shape = held.counts.shape
-        rates = np.broadcast_to(smoothed_psth(TRIALS, *setting), shape)
+        rates = np.broadcast_to(smoothed_psth(*setting), shape)
         return spike_sums(rates, held.counts, np.broadcast_to(held.valid[..., None], shape)).pooled(train_means(TRIALS))
 
     best = max(product(WIDTHS, PRIORS), key=score)
-    np.testing.assert_array_equal(tuned_psth(TRIALS), smoothed_psth(TRIALS, *best))
+    np.testing.assert_array_equal(tuned_psth(TRIALS), smoothed_psth(*best))
 
 
 def test_a_neuron_silent_in_training_is_not_ruled_out():

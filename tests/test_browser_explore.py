@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browsing import FLAGS, PATIENCE, problems, serve
 
 sync_api = pytest.importorskip("playwright.sync_api", reason='pip install -e ".[test]" for playwright')
 expect = sync_api.expect
 
-ROOT = Path(__file__).resolve().parents[1]
-FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-FLAGS += " --disable-component-update --disable-sync"
-PATIENCE = 30_000  # ms; shared machines are slow
 DEFAULT_STATUS = re.compile(r"Hidden: \d+ neurons of \w+ \(all of it\)\. Reconstructed at .* 32 held-out trials;")
 
 ONE_NEURON = re.compile(r"Hidden: 1 neuron of \w+\. .* 32 held-out trials;")
@@ -34,35 +28,7 @@ def server(untrained_model, chromium_path, tmp_path_factory) -> Iterator[tuple[s
     log = tmp_path_factory.mktemp("server") / "log"
     environment = {**os.environ, "MTM_CHECKPOINTS": str(untrained_model.parent)}
     environment.pop("MTM_CACHE_DIR", None)
-    yield from _serve([sys.executable, "-m", "panel", "serve", "app/"], environment, log)
-
-
-def _serve(command: list[str], environment: dict[str, str], log: Path) -> Iterator[tuple[str, Path]]:
-    """Run a server of the app on a free port; its address and log file."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address, port = f"http://localhost:{free.getsockname()[1]}/app", str(free.getsockname()[1])
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*command, "--port", port], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait_until_up(address, log, process)
-            yield address, log
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def _wait_until_up(address: str, log: Path, process: subprocess.Popen) -> None:
-    for _ in range(120):
-        assert process.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(address, timeout=30).read()  # noqa: S310 (our own server)
-            return
-        except OSError:
-            time.sleep(0.5)
-    raise AssertionError(log.read_text())
+    yield from serve([sys.executable, "-m", "panel", "serve", "app/"], environment, log)
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +53,6 @@ def page(browser, server):
     context.close()
     assert not errors
     assert problems(server[1].read_text()) == []
-
-
-def problems(log: str) -> list[str]:
-    """Lines of a server log that speak of a failure in the app; a visitor who leaves while data is sent is none."""
-    ours = re.compile(r'File ".*[\\/](app|mtm_core)[\\/]|Error running application|^ERROR|Error: ')
-    return [line for line in log.splitlines() if ours.search(line) and "ClosedError" not in line]
 
 
 def open_page(tab, address: str) -> None:
@@ -200,17 +160,6 @@ def test_the_leak_check_passes(page):
     expect(page.get_by_text("No leak: 22 replacements")).to_be_visible(timeout=PATIENCE)
 
 
-def test_scoring_the_session_shows_progress_and_can_be_cancelled(page):
-    page.get_by_role("tab", name="Score the session").click()
-    page.get_by_role("button", name="Score the whole session").click()
-    expect(page.get_by_text("Partial, still running: simulated-mtm")).to_be_visible(timeout=PATIENCE)
-    started = time.monotonic()
-    page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Cancelled at")).to_be_visible(timeout=5000)
-    assert time.monotonic() - started < 3
-    expect(page.get_by_text("Partial, cancelled: simulated-mtm")).to_be_visible()
-
-
 def test_a_click_on_the_session_raster_opens_the_trial(page):
     page.get_by_role("tab", name="Whole session").click()
     expect(page.get_by_text("Each column is a trial")).to_be_visible(timeout=PATIENCE)
@@ -263,7 +212,7 @@ def test_controls_are_reached_with_the_keyboard(page):
 
 def test_mtm_app_serves_the_same_page(browser, tmp_path):
     command = [sys.executable, "-m", "mtm_core", "app", "--no-show"]
-    serving = _serve(command, dict(os.environ), tmp_path / "log")
+    serving = serve(command, dict(os.environ), tmp_path / "log")
     address, log = next(serving)
     with browser.new_context() as context:
         tab = context.new_page()

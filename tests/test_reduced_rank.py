@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import r2_score
 from small import small_trials
 
+from mtm_core.evaluation.decoding import joint
 from mtm_core.evaluation.decoding.decode import Plan
 from mtm_core.evaluation.decoding.joint import decode_jointly
 from mtm_core.evaluation.decoding.reduced_rank import Examples, Settings, _smooth, fit_reduced_rank
@@ -33,9 +34,7 @@ def sessions():
 
 
 def last(steps):
-    for found in steps:
-        pass
-    return found
+    return list(steps)[-1]
 
 
 def score(decoder, one):
@@ -104,7 +103,8 @@ def test_the_same_seed_gives_the_same_decoder_and_leaves_the_global_generator_al
 
 
 def test_the_decoder_of_the_best_epoch_is_kept(sessions):
-    steps = list(fit_reduced_rank(sessions[:1], replace(QUICK, learning_rate=0.05, most_epochs=40, patience=5)))
+    noise = replace(sessions[0], values=np.random.default_rng(0).normal(size=(120, 10)))  # nothing to learn
+    steps = list(fit_reduced_rank([noise], replace(QUICK, learning_rate=0.05, most_epochs=40, patience=5)))
     losses = [step.validation_loss for step in steps]
     assert losses == sorted(losses, reverse=True)
     assert len(steps) < 40 and steps[-1] is steps[-6]
@@ -130,13 +130,25 @@ def test_choices_of_several_sessions_are_decoded_together():
     assert shares == sorted(shares) and shares[-1] == 1.0
 
 
-def test_what_cannot_be_decoded_jointly_is_refused_or_said():
+def test_the_rank_of_a_single_session_is_chosen_on_validation_trials(monkeypatch):
+    monkeypatch.setattr(joint, "RANKS", (1, 2))
+    last_step = list(decode_jointly([trials_with_choice("a", 1)], Plan(("choice",))))[-1]
+    assert last_step.newest is None and "1 session" in last_step.records["choice"]["reduced_rank:a"]["decoder"]
+    found = {}
+    for rank in joint.RANKS:
+        monkeypatch.setattr(joint, "RANKS", (rank,))
+        found[rank] = list(decode_jointly([trials_with_choice("a", 1)], Plan(("choice",))))[-1].records
+    assert last_step.records in found.values()
+
+
+def test_what_cannot_be_decoded_jointly_is_refused_or_said(monkeypatch):
+    monkeypatch.setattr(joint, "RANKS", (1,))
     one, other = trials_with_choice("a", 1), trials_with_choice("b", 2)
     with pytest.raises(ValueError, match="given twice"):
         list(decode_jointly([one, one], Plan()))
     with pytest.raises(ValueError, match="score it on test"):
         list(decode_jointly([one, other], Plan(split="validation")))
-    shorter = replace(other, counts=other.counts[:, :5], valid=other.valid[:, :5])
+    shorter = replace(other, counts=other.counts[:, :5], valid=other.valid[:, :5], true_rates=None)
     with pytest.raises(ValueError, match="same window and bins"):
         list(decode_jointly([one, shorter], Plan(("choice",))))
     steps = list(decode_jointly([one, replace(other, behaviors={})], Plan(("choice",))))

@@ -28,6 +28,13 @@ class Navigation(JSComponent):
     export function render({ model }) {
       const nav = document.createElement("nav")
       nav.setAttribute("aria-label", "Pages")
+      // While the page is still connecting a message gets lost: say it again until it has been heard.
+      let wanted = null
+      const go = (name) => {
+        if (wanted !== name || model.current === name) return
+        model.send_msg(name)
+        setTimeout(() => go(name), 700)
+      }
       const links = model.names.map((name, i) => {
         const link = document.createElement("a")
         link.textContent = model.titles[i]
@@ -41,7 +48,7 @@ class Navigation(JSComponent):
         link.addEventListener("click", (event) => {
           if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return
           event.preventDefault()
-          model.send_msg(name)
+          go(wanted = name)
         })
         nav.append(link)
         return link
@@ -52,7 +59,7 @@ class Navigation(JSComponent):
         if (here) nav.scrollLeft = link.offsetLeft - nav.clientWidth / 3
       })
       mark()
-      model.on("current", mark)
+      model.on("current", () => { wanted = null; mark() })
       return nav
     }
     """

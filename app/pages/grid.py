@@ -35,6 +35,11 @@ class Column:
     digits: int | None = None  # of a number; None: text
 
     @property
+    def width(self) -> int:
+        """px: room for the title with its arrow, and for numbers like -0.123 or 12,345."""
+        return max(30 + round(6.5 * len(self.title)), 70)
+
+    @property
     def formatter(self) -> CellFormatter:
         if self.digits is None:
             return StringFormatter()
@@ -64,6 +69,7 @@ class Grid:
             header_tooltips={name: column.tip for name, column in columns.items()},
             formatters={name: column.formatter for name, column in columns.items()},
             text_align={name: "left" if column.digits is None else "right" for name, column in columns.items()},
+            widths={name: column.width for name, column in columns.items()},
             show_index=False,
             disabled=True,  # no cell can be edited
             selectable=False,

@@ -87,10 +87,11 @@ def scale_of(bits: np.ndarray) -> tuple[float, float]:
     return float(min(low, 0) - margin), float(max(high, 0.1) + margin)
 
 
-def on_axis(bits: np.ndarray, low: float) -> dict[str, list]:
+def on_axis(bits: np.ndarray, ends: tuple[float, float]) -> dict[str, list]:
     """Where scores are drawn: those below the axis as a triangle at its end, which points beyond it."""
+    low, inside = ends[0], ends[0] + 0.012 * (ends[1] - ends[0])
     return {
-        "shown": np.maximum(bits, low).tolist(),
+        "shown": np.where(bits < low, inside, bits).tolist(),
         "marker": ["triangle" if value < low else "circle" for value in bits],
     }
 
@@ -118,7 +119,7 @@ def draw_regions(shown: RegionFigure, lines: list[RegionLine]) -> None:
         "bits": bits,
         "neuron": [int(n) for line in solid for n in line.neurons],
         "colour": [line.colour for line in solid for _ in line.bits],
-        **on_axis(bits, low),
+        **on_axis(bits, (low, high)),
     }
 
 

@@ -149,7 +149,7 @@ def draw_rates(shown: RateFigure, columns: dict[str, np.ndarray]) -> None:
     shown.figure.y_range.update(start=low, end=high)
     if rate.size:
         shown.figure.x_range.update(start=float(rate.min()) / 1.3, end=float(rate.max()) * 1.3)
-    shown.source.data = {**columns, "rate": rate, **on_axis(bits, low)}
+    shown.source.data = {**columns, "rate": rate, **on_axis(bits, (low, high))}
 
 
 def recolour_rates(shown: RateFigure, look: Look) -> None:

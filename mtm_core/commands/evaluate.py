@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..atomic import write_json
 from ..checkpoint import Checkpoint, load_checkpoint
@@ -20,9 +21,10 @@ from ..evaluation.few_shot import FewShot, few_shot
 from ..evaluation.held_out_sets import brain_wide_bench, read_uuids, with_uuids
 from ..evaluation.questions import Asking
 from ..evaluation.score import Score
-from ..evaluation.session_scores import MODEL, Plan, SessionScores, score_session
+from ..evaluation.session_scores import MODEL, UNTRAINED, Plan, SessionScores, score_session
 from ..evaluation.tasks import score_held_out
 from ..report import write_report
+from ..report.verdict import verdict
 from ..session import Session, Trials
 from .console import ProgressLine
 
@@ -106,16 +108,6 @@ def differences(scores: SessionScores, tasks: list[str]) -> str:
     return "\n".join([*lines, "mean difference per neuron with 95 % interval, trials resampled"])
 
 
-def lost(scores: SessionScores) -> list[str]:
-    """Where the model is worse than another predictor by more than chance, in words."""
-    return [
-        f"{task}: worse than {name} by {-c.mean_difference:.3f} (mean over neurons)"
-        for name, by_task in scores.comparisons().items()
-        for task, c in by_task.items()
-        if c.mean_ci[1] < 0 and name not in ("true_rates", "test_mean")
-    ]
-
-
 def held_out_score(checkpoint: Checkpoint, trials: Trials, options: argparse.Namespace, asking: Asking) -> Score:
     """The score of the set of neurons that the option names."""
     if options.held_out == "bwb":
@@ -155,12 +147,20 @@ def result(checkpoint: Checkpoint, trials: Trials, scores: SessionScores) -> dic
     }
 
 
+def other_models(paths: list[str], device: torch.device) -> dict[str, Checkpoint]:
+    """Checkpoints by folder name; raises ValueError if two folders have one name."""
+    found = {Path(path).name: load_checkpoint(path, device) for path in paths}
+    if len(found) < len(paths):
+        raise ValueError(f"{len(paths)} models have {len(found)} folder names; rename one, the table goes by names")
+    return found
+
+
 def run(options: argparse.Namespace) -> int:
     device = pick_device(options.device)
     for path in filter(None, (options.json, options.report)):
         Path(path).parent.mkdir(parents=True, exist_ok=True)  # refused now, not after minutes of scoring
     checkpoint = load_checkpoint(options.checkpoint, device)
-    against = {Path(path).name: load_checkpoint(path, device) for path in options.against}
+    against = other_models(options.against, device)
     session, trials = open_trials(checkpoint, options.session, options.cache_dir, options.region_level)
     about = f"{trials.n_neurons} neurons, {int((trials.split == options.split).sum())} {options.split} trials"
     print(f"session {trials.session_id}, {about}, on {describe(device)}")
@@ -168,10 +168,11 @@ def run(options: argparse.Namespace) -> int:
     if others and not options.session:
         print(f"other sessions of this checkpoint: {', '.join(others)} (choose with --session)")
     tasks, asking = list(options.tasks), asking_of(options, session, trials)
-    names = () if options.no_baselines else baseline_names(trials)
+    names = () if options.no_baselines else (*baseline_names(trials), UNTRAINED)
     scores = score_all(checkpoint, trials, Plan(tasks, asking, names, against))
-    show(scores, tasks)
     found = result(checkpoint, trials, scores)
+    print("\n".join(verdict(found)))
+    show(scores, tasks)
     if options.held_out:
         found["held_out"] = held_out_score(checkpoint, trials, options, asking).to_json()
     if options.few_shot:
@@ -181,13 +182,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def show(scores: SessionScores, tasks: list[str]) -> None:
-    """Losses first."""
-    for sentence in lost(scores):
-        print(sentence)
     print(NOTE)
     print(table(scores, tasks))
-    if scores.others:
+    if any(scores.comparisons().values()):
         print(differences(scores, tasks))
+    elif scores.others:
+        print("no differences: with likely duplicates hidden from the model, the baselines see more than it does")
     if (grouped := scores.grouped) is not None:
         print(
             f"grouped minus exact co-smoothing on {grouped.n} neurons: mean {grouped.mean:+.4f}, "

@@ -19,6 +19,7 @@ from ..device import describe, pick_device
 from ..masking import MTM_SCHEMES, Scheme
 from ..models.mtm import MtMConfig
 from ..session import Session, Trials, identity
+from ..training.calibration import calibrated
 from ..training.config import TrainConfig, steps_that_pay
 from ..training.loop import MOST_SKIPPED, Run, Step, Trainer, TrainingFailed, best_model, build_model, new_run
 from ..training.resume import delete_run, load_run, save_run
@@ -152,10 +153,13 @@ def run(options: argparse.Namespace) -> int:
     n_parameters = sum(p.numel() for p in state.model.parameters())
     print(f"{n_parameters:,} parameters on {describe(device)}")
     saver = Saver(out, state, sessions, config)
-    stopped = train_to_end(Trainer(state, sessions, config), saver)
+    trainer = Trainer(state, sessions, config)
+    stopped = train_to_end(trainer, saver)
     if stopped:
         save_run(out, state, sessions, config)
-    saved = save_checkpoint(out, best_model(state), facts(state, sessions, config))
+    model, groups = calibrated(best_model(state), sessions, trainer.validation)
+    about = {**facts(state, sessions, config), "calibration": [asdict(group) for group in groups]}
+    saved = save_checkpoint(out, model, about)
     if not stopped:  # only now: whoever is killed before this line loses nothing
         delete_run(out)
     print(f"{out}: weights of step {state.best_step} of {state.step}, checkpoint {saved.manifest['hash'][:12]}")

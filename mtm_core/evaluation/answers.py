@@ -103,7 +103,7 @@ class _Reader:
 
     @torch.inference_mode()
     def summed(self, step: slice, visible: Bool[ndarray, "N"]) -> Float[Tensor, "k T D"]:
-        """What the visible neurons say: the part of the tokens that depends on counts. Bins without data say nothing."""
+        """What the visible neurons say: the part of the tokens that counts change. Bins without data say nothing."""
         chosen = torch.as_tensor(np.flatnonzero(visible), device=self.device)
         units, rows = self.model.units, self.batch.unit_rows[chosen]
         counts = self.batch.counts[step].index_select(2, chosen).float()

@@ -52,11 +52,6 @@ def training_sums(trials: Trials) -> tuple[Float[ndarray, "T N"], Float[ndarray,
     return sums_per_bin(trials.select("train"))
 
 
-def smoothed_psth(trials: Trials, width: float, prior: float) -> Float[ndarray, "T N"]:
-    """Expected counts per bin from the valid entries of training trials; width in bins, prior in spikes."""
-    return posterior(smoothed(training_sums(trials), width), train_means(trials), prior)
-
-
 def tuned_psth(trials: Trials) -> Float[ndarray, "T N"]:
     """The smoothed PSTH with the width and prior that predict the validation trials best."""
     sums, mean, held = training_sums(trials), train_means(trials), sums_per_bin(trials.select("validation"))

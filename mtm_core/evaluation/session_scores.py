@@ -13,9 +13,11 @@ from .compare import Comparison, compare, differing
 from .questions import Asking
 from .score import Score
 from .tasks import GroupedDifference, grouped_difference, score_task
+from .untrained import untrained
 
 ByTask = dict[str, Score]
 MODEL = "mtm"
+UNTRAINED = "untrained"  # as a baseline: the same network with fresh weights, asked in groups, as it knows nothing
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,15 @@ class Done:
 
 def score_session(model: Checkpoint, trials: Trials, plan: Plan) -> Iterator[Done]:
     """Score everything in the plan; stop iterating to cancel, what is there until then stays valid."""
-    taken = {MODEL, *plan.baselines} & plan.against.keys()
-    if taken:
-        raise ValueError(f"{', '.join(taken)} names another predictor of the table; give the models other names")
-    models, grouped = {MODEL: model, **plan.against}, plan.asking.grouped and "co_smoothing" in plan.tasks
+    models, grouped = _models(model, plan), plan.asking.grouped and "co_smoothing" in plan.tasks
+    baselines = [name for name in plan.baselines if name != UNTRAINED]
     # A baseline takes about a tenth of the time of a model's task.
-    n_parts = len(models) * len(plan.tasks) + len(plan.baselines) * 0.1 + grouped
+    n_parts = len(models) * len(plan.tasks) + len(baselines) * 0.1 + grouped
     scores, done = SessionScores(), 0.0
     for name, each in models.items():
         for task in plan.tasks:
-            for step in score_task(each, trials, task, plan.asking):
+            asking = replace(plan.asking, grouped=True) if name == UNTRAINED else plan.asking
+            for step in score_task(each, trials, task, asking):
                 scores = scores.with_scores(name, {task: step.score})
                 share = (done + step.done / max(step.total, 1)) / n_parts
                 yield Done(share, f"{name}, {task}: {step.done} of {step.total} questions", scores)
@@ -103,6 +104,15 @@ def score_session(model: Checkpoint, trials: Trials, plan: Plan) -> Iterator[Don
     if grouped:
         scores = replace(scores, grouped=grouped_difference(model, trials, plan.asking))
         yield Done((done := done + 1) / n_parts, "grouped against exact", scores)
-    for name in plan.baselines:
+    for name in baselines:
         scores = scores.with_scores(name, score_baseline(name, trials, plan.tasks, plan.asking.split))
         yield Done((done := done + 0.1) / n_parts, name, scores)
+
+
+def _models(model: Checkpoint, plan: Plan) -> dict[str, Checkpoint]:
+    """All models of the plan by name; raises ValueError if two predictors have one name."""
+    taken = {MODEL, *plan.baselines} & plan.against.keys()
+    if taken:
+        raise ValueError(f"{', '.join(taken)} names another predictor of the table; give the models other names")
+    fresh = {UNTRAINED: untrained(model)} if UNTRAINED in plan.baselines else {}
+    return {MODEL: model, **plan.against, **fresh}

@@ -62,15 +62,13 @@ def caption(one: TaskTables) -> str:
 
 def view(state: State) -> pn.viewable.Viewable:
     shown = make_predictor_figure()
-    figure = flexible(shown.figure, 330)
-    cells = pn.pane.HTML("", stylesheets=[TABLE_STYLE], styles={"flex": "3 1 600px", "min-width": "0"})
+    figure = flexible(shown.figure, 300)
+    cells = pn.pane.HTML("", stylesheets=[TABLE_STYLE], styles={"flex": "3 1 620px", "min-width": "0"})
     said = pn.pane.HTML("", sizing_mode="stretch_width")
 
     def draw() -> None:
         one, results = shown_task(state), found(state).results
-        figure.visible = cells.visible = one is not None
         if one is None:
-            said.object = "<p>Here follows what simpler predictions score on the same neurons and trials.</p>"
             return
         sentences = verdict(results) if one.against else ["The baselines follow when the model is scored."]
         said.object = "<p style='margin:6px 4px'>" + " ".join(map(_plain_sentence, sentences)) + "</p>"

@@ -48,10 +48,7 @@ def view(state: State) -> pn.viewable.Viewable:
 
     def draw() -> None:
         one, looked = shown_task(state), state.spec.scoring
-        for part in (region, grid.widget, grid.file):
-            part.visible = one is not None
         if one is None:
-            about.text = "Here follow the neurons."
             return
         names = list(one.regions.region)
         offer(region, {"all regions": "", **{name: name for name in names}})

@@ -89,10 +89,7 @@ def view(state: State) -> pn.viewable.Viewable:
 
     def draw() -> None:
         one = shown_task(state)
-        for part in (*figures, grid.widget, grid.file):
-            part.visible = one is not None
         if one is None:
-            about.text = "Here follow the regions."
             return
         baseline = state.spec.scoring.against
         about.text = (

@@ -97,20 +97,16 @@ def protocol(one: TaskTables) -> str:
 def view(state: State) -> pn.viewable.Viewable:
     shown = pn.pane.HTML("", stylesheets=[TABLE_STYLE], sizing_mode="stretch_width")
     more = [Announce(label="note", styles=SMALL, margin=(4, 8)) for _ in range(2)]
-    waiting = pn.pane.HTML("", sizing_mode="stretch_width")
 
     def draw() -> None:
         got = found(state)
-        there = got.results is not None and bool(got.results.tasks)
-        shown.visible = more[0].visible = more[1].visible = there
-        waiting.visible = not there
-        if not there:
-            waiting.object = "<p>Scores appear here: one line per task, as soon as the first neurons are scored.</p>"
+        if got.results is None or not got.results.tasks:
             return
-        shown.object = table(HEAD, rows(got.results), f"{got.label}. Bits per spike, with 95 % intervals.")
+        intervals = "with 95 % intervals" if not got.partial else "a task gets its intervals when it is complete"
+        shown.object = table(HEAD, rows(got.results), f"{got.label}. Bits per spike; {intervals}.")
         more[0].text = " ".join(notes(got.results))
         slowest = next((t for t in got.results.tasks.values() if not t.protocol["exact"]), None)
         more[1].text = protocol(slowest or next(iter(got.results.tasks.values())))
 
     follow(state, ["jobs", "views", "spec"], draw, page="scores")
-    return pn.Column(waiting, shown, *more, sizing_mode="stretch_width", margin=0)
+    return pn.Column(shown, *more, sizing_mode="stretch_width", margin=0)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from numpy import ndarray
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ class Examples:
     """Trials of one session. values: labels 0 and 1 (K,), or a stream (K, T); without trials that are left out."""
 
     session_id: str
-    counts: Float[ndarray, "K T N"]
+    counts: Num[ndarray, "K T N"]
     values: Float[ndarray, "K"] | Float[ndarray, "K T"]
     split: ndarray  # (K,)
 
@@ -84,7 +84,7 @@ class Scaling:
             return cls(mean, scale, np.zeros(1), 1.0)
         return cls(mean, scale, values.mean(axis=0), float(values.std()) or 1.0)
 
-    def inputs(self, counts: Float[ndarray, "K T N"]) -> Float[Tensor, "K T N"]:
+    def inputs(self, counts: Num[ndarray, "K T N"]) -> Float[Tensor, "K T N"]:
         return torch.as_tensor((_smooth(counts) - self.mean) / self.scale, dtype=torch.float32)
 
     def outputs(self, values: ndarray) -> Float[Tensor, "K D"]:
@@ -92,7 +92,7 @@ class Scaling:
         return torch.as_tensor((flat - self.value_mean) / self.value_scale, dtype=torch.float32)
 
 
-def _smooth(counts: Float[ndarray, "K T N"]) -> Float[ndarray, "K T N"]:
+def _smooth(counts: Num[ndarray, "K T N"]) -> Float[ndarray, "K T N"]:
     return gaussian_filter1d(counts.astype(np.float64), SMOOTHING, axis=1, mode="nearest")
 
 
@@ -105,7 +105,7 @@ class ReducedRankDecoder:
     validation_loss: float
     two_sided: bool
 
-    def predict(self, session_id: str, counts: Float[ndarray, "K T N"]) -> Float[ndarray, "K ..."]:
+    def predict(self, session_id: str, counts: Num[ndarray, "K T N"]) -> Float[ndarray, "K ..."]:
         """Probabilities of label 1 (K,), or the stream (K, T) in its own unit."""
         scaling = self.scalings[session_id]
         with torch.inference_mode():
