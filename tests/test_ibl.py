@@ -243,3 +243,13 @@ def test_cameras_keep_their_last_times_and_the_left_one_comes_first(alf_cache):
     assert times.tolist() == list(range(2, 12))
     assert energy.tolist() == [1.0] * 10
     assert behaviors["pupil"][1].tolist() == [3.0] * 8
+
+
+def test_two_entries_of_one_recording_are_not_trained_together(recordings_dir, tmp_path, capsys):
+    from mtm_core.__main__ import main
+
+    twins = ["b0cda810-3512-4d33-b5b8-4675923e3c46", "b2d90972-3d97-4f11-9bf5-cb879f990225"]
+    arguments = ["train", "--session", *twins, "--cache-dir", str(recordings_dir), "--out", str(tmp_path / "run")]
+    assert main([*arguments, "--steps", "1"]) == 1
+    assert "are one recording; train on one of them" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 from ..checkpoint import save_checkpoint
-from ..data.catalogue import open_session
+from ..data.catalogue import list_sessions, open_session
 from ..data.simulate import SIMULATED_IDS
 from ..device import describe, pick_device
 from ..masking import MTM_SCHEMES, Scheme
@@ -38,6 +38,8 @@ def default_window(session: Session) -> tuple[float, float]:
 def open_trials(options: argparse.Namespace) -> list[Trials]:
     """The chosen sessions, aligned; raises ValueError naming the session that cannot be used."""
     found = []
+    if options.session and len(options.session) > 1:
+        refuse_twins(options.session, options.cache_dir)
     for session_id in SIMULATED_IDS if options.simulated else options.session:
         session = open_session(session_id, options.cache_dir)
         for problem in session.problems:
@@ -48,6 +50,15 @@ def open_trials(options: argparse.Namespace) -> list[Trials]:
         print(f"{session.id} {session.subject}: {trials.n_trials} trials, {trials.n_neurons} neurons{excluded}")
         found.append(trials)
     return found
+
+
+def refuse_twins(session_ids: list[str], cache_dir: str | None) -> None:
+    """Two entries of one recording would train on each other's test trials; raises ValueError."""
+    known = {row["id"]: row["same_recording_as"] for row in list_sessions(cache_dir).to_dict("records")}
+    chosen = [full for full in known if any(full.startswith(session_id) for session_id in session_ids)]
+    for one in chosen:
+        if known[one] in chosen:
+            raise ValueError(f"sessions {one} and {known[one]} are one recording; train on one of them")
 
 
 def settings(options: argparse.Namespace, sessions: list[Trials]) -> tuple[MtMConfig, TrainConfig]:
