@@ -222,7 +222,7 @@ def test_a_model_worse_than_a_flat_guess_is_called_so(result):
 def test_mean_and_pooled_that_disagree_are_not_a_win(result):
     result["comparisons"] = {"psth": {"co_smoothing": compared([-0.2, -0.1], [0.1, 0.2])}}
     said = " ".join(verdict(result))
-    assert "disagree" in said and "clearly better than no baseline" in said
+    assert "By the mean score it loses to PSTH" in said and "clearly better than no baseline" in said
 
 
 # --- results with parts missing ---------------------------------------------------------------------------------------

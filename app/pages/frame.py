@@ -28,13 +28,6 @@ class Navigation(JSComponent):
     export function render({ model }) {
       const nav = document.createElement("nav")
       nav.setAttribute("aria-label", "Pages")
-      // While the page is still connecting a message gets lost: say it again until it has been heard.
-      let wanted = null
-      const go = (name) => {
-        if (wanted !== name || model.current === name) return
-        model.send_msg(name)
-        setTimeout(() => go(name), 700)
-      }
       const links = model.names.map((name, i) => {
         const link = document.createElement("a")
         link.textContent = model.titles[i]
@@ -48,7 +41,7 @@ class Navigation(JSComponent):
         link.addEventListener("click", (event) => {
           if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return
           event.preventDefault()
-          go(wanted = name)
+          model.send_msg(name)
         })
         nav.append(link)
         return link
@@ -59,7 +52,7 @@ class Navigation(JSComponent):
         if (here) nav.scrollLeft = link.offsetLeft - nav.clientWidth / 3
       })
       mark()
-      model.on("current", () => { wanted = null; mark() })
+      model.on("current", mark)
       return nav
     }
     """
@@ -101,7 +94,13 @@ class Address(JSComponent):
 
 def navigation(state: State, titles: Mapping[str, str]) -> Navigation:
     shown = Navigation(names=list(titles), titles=list(titles.values()), current=state.spec.page, margin=0)
-    shown.on_msg(lambda event: state.go(page=event.data) if event.data in titles else None)
+
+    def visit(event: Any) -> None:
+        if event.data in titles:
+            # Not while the page is still connecting: what changes then does not reach the browser.
+            pn.state.onload(lambda: state.go(page=event.data))
+
+    shown.on_msg(visit)
     follow(state, ["spec"], lambda: shown.param.update(current=state.spec.page))
     return shown
 

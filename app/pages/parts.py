@@ -55,7 +55,10 @@ class _Part:
     def tick(self) -> None:
         self.queued, self.missed = False, self.closed
         if not self.missed:
-            guarded(self.state, self.draw)()  # one broken part must not take the page with it
+            # Panel queues what it changes while the line is busy; what Bokeh sends by itself would overtake it and
+            # speak of models that the browser does not know yet. Held, both go the same way.
+            with pn.io.hold(self.doc):
+                guarded(self.state, self.draw)()  # one broken part must not take the page with it
 
     def later(self, *_: Any) -> None:
         if not self.queued:
@@ -74,7 +77,8 @@ def on_zoom(state: State, ranges: Sequence[Range1d], draw: Callable[[], None]) -
 
     def tick() -> None:
         queued.clear()
-        guarded(state, draw)()
+        with pn.io.hold(ranges[0].document):
+            guarded(state, draw)()
 
     def later(attr: str, old: Any, new: Any) -> None:
         if not queued and (doc := ranges[0].document) is not None:

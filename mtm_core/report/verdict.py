@@ -10,6 +10,7 @@ from typing import Any
 from .words import ORACLES, baseline_name, count, interval, listed, number, pair, real, task_name, whole, within
 
 UNIT, BOTH = "bits per spike", "mean and pooled"
+AS = {"mean": "in the mean over neurons", "pooled": "pooled over spikes"}
 
 
 class Outcome(Enum):
@@ -44,7 +45,10 @@ class Duel:
     @property
     def measured(self) -> str:
         """The difference that decides, with its interval."""
-        kind = "pooled" if self.measures == "pooled" else "mean"
+        return self.by("pooled" if self.measures == "pooled" else "mean")
+
+    def by(self, kind: str) -> str:
+        """The difference in one measure, with its interval."""
         value, ends = self.comparison.get(f"{kind}_difference"), self.comparison.get(f"{kind}_ci")
         name = "pooled" if kind == "pooled" else "mean over neurons"
         return f"{name} {number(value, signed=True)} {interval(ends, signed=True)}".strip()
@@ -109,16 +113,15 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
 def _losses(fought: list[Duel]) -> list[str]:
     if not fought:
         return ["No baseline was compared, so nothing here says whether a simpler method would do as well."]
-    lost = [d for d in fought if d.outcome is Outcome.BASELINE]
+    lost = [f"{d.place} ({d.measured})" for d in fought if d.outcome is Outcome.BASELINE]
     mixed = [d for d in fought if d.outcome is Outcome.MIXED]
-    sentences = []
-    if lost:
-        sentences.append(f"The model loses to {'; to '.join(f'{d.place} ({d.measured})' for d in lost)} {UNIT}.")
-    elif any(d.outcome is not Outcome.UNTESTED for d in fought):
+    sentences = [f"The model loses to {'; to '.join(lost)} {UNIT}."] if lost else []
+    # A loss by one measure is a loss, whatever the other says.
+    for kind, other in (("mean", "pooled"), ("pooled", "mean")):
+        if half := [f"{d.place} ({d.by(kind)})" for d in mixed if side(d.comparison[f"{kind}_ci"]) < 0]:
+            sentences.append(f"By the {kind} score it loses to {'; to '.join(half)}, though it wins {AS[other]}.")
+    if not sentences and any(d.outcome is not Outcome.UNTESTED for d in fought):
         sentences.append("The model loses to none of the baselines compared.")
-    if mixed:
-        places = listed(d.place for d in mixed)
-        sentences.append(f"Mean and pooled scores disagree on who is better: model or {places}.")
     return sentences
 
 

@@ -87,9 +87,10 @@ def view(state: State) -> pn.viewable.Viewable:
 
     def draw() -> None:
         scores = state.scores
-        figure.visible = tables[0].visible = tables[1].visible = bool(scores is not None and scores.scored.any())
+        figure.visible = bool(scores is not None and scores.scored.any())
         waiting.object = "" if figure.visible else f"<p>{_why_empty(state)}</p>"
         if not figure.visible:
+            tables[0].object = tables[1].object = ""  # not invisible: a pane must not change that before it is drawn
             return
         lines = region_lines(scores)
         draw_regions(shown, lines)
