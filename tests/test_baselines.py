@@ -16,15 +16,17 @@ from mtm_core.evaluation.baselines import ABOUT, FITS, ORACLES, baseline_names, 
 from mtm_core.evaluation.linear import (
     PENALTIES,
     SMOOTHING,
+    Guard,
     Ridge,
     _before_and_after,
     leave_one_out,
     smoothed_deviations,
     task_weights,
+    without_duplicates,
 )
 from mtm_core.evaluation.metrics import spike_sums
 from mtm_core.evaluation.psth import PRIORS, WIDTHS, posterior, smoothed, training_sums, tuned_psth
-from mtm_core.evaluation.questions import TASKS, questions
+from mtm_core.evaluation.questions import TASKS, Asking, questions
 from mtm_core.evaluation.tasks import HALF_A_SPIKE, score_task, train_means
 from mtm_core.evaluation.untrained import untrained
 
@@ -361,3 +363,50 @@ def test_fits_change_nothing_they_are_given():
         score_baseline(name, TRIALS, TASKS)
     for array, copy in zip(arrays, copies, strict=True):
         np.testing.assert_array_equal(array, copy)
+
+
+# --- likely duplicates ------------------------------------------------------------------------------------------------
+
+
+def twins(*pairs):
+    found = np.zeros((TRIALS.n_neurons, TRIALS.n_neurons), dtype=bool)
+    for a, b in pairs:
+        found[a, b] = found[b, a] = True
+    return found
+
+
+@pytest.mark.parametrize(
+    ("task", "neuron", "twin"),
+    [("co_smoothing", 0, 1), ("co_smoothing", 2, -2), ("intra_region", 0, 1), ("inter_region", 2, -2)],
+)
+def test_a_guarded_ridge_reads_no_duplicate_of_what_it_predicts(task, neuron, twin):
+    twin %= TRIALS.n_neurons
+    part = TRIALS.select("test")
+    poisoned = part.counts.copy()
+    poisoned[:, :, twin] = 200
+    for duplicates, reads in ((twins((neuron, twin)), False), (None, True)):
+        baseline = Ridge(TRIALS, duplicates)
+        clean, changed = (baseline.rates(task, replace(part, counts=c))[:, :, neuron] for c in (part.counts, poisoned))
+        assert (not np.array_equal(clean, changed)) == reads
+
+
+def test_a_guarded_ridge_equals_scikit_learn_without_the_duplicates():
+    moments = Ridge(TRIALS).moments
+    guard, penalty = twins((0, 1), (0, 4)), 0.7
+    free = task_weights("co_smoothing", moments.covariance, TRIALS.regions, penalty)
+    found = without_duplicates("co_smoothing", free, moments.covariance, TRIALS.regions, Guard(guard, penalty))
+    # A square root of the covariance is a data set with that covariance.
+    inputs = np.linalg.cholesky(moments.covariance + 1e-12 * np.eye(TRIALS.n_neurons)).T
+    visible = [n for n in range(TRIALS.n_neurons) if n not in (0, 1, 4)]
+    expected = SklearnRidge(alpha=penalty, fit_intercept=False).fit(inputs[:, visible], inputs[:, 0]).coef_
+    np.testing.assert_allclose(found[visible, 0], expected, atol=1e-6)
+    assert (found[[0, 1, 4], 0] == 0).all()
+    np.testing.assert_array_equal(found[:, 2:4], free[:, 2:4])
+
+
+def test_with_duplicates_hidden_only_baselines_that_can_do_without_them_are_scored():
+    asking = Asking(duplicates=twins((0, 1)))
+    names = {name for name in FITS if name != "true_rates" and score_baseline(name, TRIALS, ["co_smoothing"], asking)}
+    assert {"train_mean", "psth", "ridge"} <= names and not {"coupling", "reduced_rank", "autoregression"} & names
+    score = score_baseline("ridge", TRIALS, ["co_smoothing"], asking)["co_smoothing"]
+    assert score.protocol["duplicates_hidden"] is True

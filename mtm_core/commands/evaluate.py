@@ -187,7 +187,7 @@ def show(scores: SessionScores, tasks: list[str]) -> None:
     if any(scores.comparisons().values()):
         print(differences(scores, tasks))
     elif scores.others:
-        print("no differences: with likely duplicates hidden from the model, the baselines see more than it does")
+        print("no differences: no other predictor answered the same questions")
     if (grouped := scores.grouped) is not None:
         print(
             f"grouped minus exact co-smoothing on {grouped.n} neurons: mean {grouped.mean:+.4f}, "

@@ -21,10 +21,10 @@ from .coupling import Coupling
 from .linear import Ridge
 from .metrics import SMALLEST_RATE, SpikeSums
 from .psth import tuned_psth
-from .questions import TASKS
+from .questions import TASKS, Asking
 from .reduced_rank import ReducedRank
 from .score import Score
-from .tasks import ceiling_of, neurons_of, part_of, protocol, target_entries, train_means
+from .tasks import EXACT, ceiling_of, neurons_of, part_of, protocol, target_entries, train_means
 
 
 class Baseline(Protocol):
@@ -86,6 +86,7 @@ FITS: dict[str, Callable[[Trials], Baseline]] = {
     "true_rates": lambda trials: TrueRates(),
 }
 ORACLES = ("test_mean", "true_rates")
+BLIND = ("train_mean", "test_mean", "psth", "condition_psth", "true_rates")  # read no other neuron
 ABOUT = {
     "train_mean": "Each neuron's mean rate in the training trials, in every bin.",
     "test_mean": "An oracle: the mean rate of the very entries that are scored; the score is measured from here.",
@@ -113,15 +114,24 @@ def baseline_names(trials: Trials) -> tuple[str, ...]:
     return tuple(name for name in FITS if not missing.get(name, False))
 
 
-def score_baseline(name: str, trials: Trials, tasks: Iterable[str], split: str = "test") -> dict[str, Score]:
-    """Fit one baseline and score it on those of the tasks for which it exists."""
-    baseline, part, scores = FITS[name](trials), part_of(trials, split), {}
+def score_baseline(name: str, trials: Trials, tasks: Iterable[str], asking: Asking = EXACT) -> dict[str, Score]:
+    """Fit one baseline and score it on those of the tasks for which it exists.
+
+    Where likely duplicates are hidden from the model they are from the baselines, and those that cannot do without them
+    have no score. A baseline is always exact.
+    """
+    if asking.duplicates is not None and name not in (*BLIND, "ridge"):
+        return {}
+    guarded = asking.duplicates is not None and name == "ridge"
+    baseline = Ridge(trials, asking.duplicates) if guarded else FITS[name](trials)
+    part, scores = part_of(trials, asking.split), {}
     for task in (task for task in tasks if task in baseline.tasks):
         who = neurons_of(task, trials)
         able = np.flatnonzero(who.eligible)
         sums = SpikeSums.empty(part.n_trials, part.n_neurons)
         rates = baseline.rates(task, part)[:, :, able]
         sums.add(part.counts[:, :, able], rates, target_entries(task, part), neurons=able)
-        about = protocol(trials, task, split, {"model": name})
+        about = protocol(trials, task, asking.split, {"model": name})
+        about["duplicates_hidden"] = asking.duplicates is not None
         scores[task] = Score(task, sums, who, about, True, ceiling_of(task, part, who))
     return scores

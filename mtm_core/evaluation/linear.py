@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.linalg import inv
 from scipy.ndimage import gaussian_filter1d
@@ -28,7 +28,7 @@ from ..session import Trials
 from .calibration import calibrated, fit_calibration, log_gain
 from .poisson import log_likelihood
 from .psth import tuned_psth
-from .questions import TASKS, n_future_bins
+from .questions import TASKS, groups, n_future_bins
 from .tasks import target_entries, train_means
 
 SMOOTHING = 2.0  # bins, standard deviation of the Gaussian
@@ -114,6 +114,32 @@ def task_weights(task: str, covariance: ndarray, regions: ndarray, penalty: floa
         else:
             weights[np.ix_(~inside, inside)] = from_the_rest(precision, inside)
     return weights
+
+
+def without_duplicates(
+    task: str, weights: Float[ndarray, "N N"], covariance: ndarray, regions: ndarray, guard: Guard
+) -> Float[ndarray, "N N"]:
+    """The weights of `task_weights`, those of neurons with likely duplicates fitted anew without these."""
+    weights = weights.copy()
+    for group in groups(task, regions, grouped=False):
+        twins = guard.duplicates[:, group].any(axis=1)
+        if not twins.any():
+            continue
+        asked = np.isin(np.arange(len(regions)), group)
+        same = regions == regions[group[0]]
+        visible = {"co_smoothing": ~asked, "intra_region": same & ~asked, "inter_region": ~same}[task] & ~twins
+        weights[:, group] = 0.0
+        ridge = covariance[np.ix_(visible, visible)] + guard.penalty * np.eye(visible.sum())
+        weights[np.ix_(visible, group)] = np.linalg.solve(ridge, covariance[np.ix_(visible, group)])
+    return weights
+
+
+@dataclass(frozen=True, eq=False)
+class Guard:
+    """duplicates[m, n]: m may be the same cell as n, so a regression of n must not read it."""
+
+    duplicates: Bool[ndarray, "N N"]
+    penalty: float
 
 
 def from_the_rest(precision: Float[ndarray, "n n"], hidden: ndarray) -> Float[ndarray, "v h"]:
@@ -219,12 +245,20 @@ def _piece(trials: Trials, part: Int[ndarray, " k"]) -> Piece:
 
 
 class Ridge(CalibratedLine):
-    """Every neuron from all visible ones."""
+    """Every neuron from all visible ones; likely duplicates of a neuron, where given, are not visible to it."""
+
+    def __init__(self, trials: Trials, duplicates: Bool[ndarray, "N N"] | None = None) -> None:
+        super().__init__(trials)
+        self.duplicates = duplicates
 
     def _weights(self, task: str, moments: Moments, setting: float) -> Float[ndarray, "N N"]:
         if task == "forward_prediction":
             return _inverse(moments.past_covariance, setting) @ moments.past_future
-        return task_weights(task, moments.covariance, self.regions, setting)
+        weights = task_weights(task, moments.covariance, self.regions, setting)
+        if self.duplicates is None:
+            return weights
+        guard = Guard(self.duplicates, setting)
+        return without_duplicates(task, weights, moments.covariance, self.regions, guard)
 
     def _choose(self, task: str) -> tuple[ndarray, ndarray]:
         return self._best(task, PENALTIES)[1:]

@@ -89,7 +89,7 @@ class SpikeSums:
         return SpikeSums(*(each.copy() for each in self._all()))
 
     def total(self, weights: Float[ndarray, "R K"] | None = None) -> SpikeSums:
-        """Sums over trials: (K, N) -> (N,); with weights, how often each trial counts in each of R resamples, (R, N)."""
+        """Sums over trials: (K, N) -> (N,); with weights, how often each trial counts in R resamples, (R, N)."""
         if weights is None:
             return SpikeSums(*(each.sum(0) for each in self._all()))
         return SpikeSums(*(weights @ each for each in self._all()))

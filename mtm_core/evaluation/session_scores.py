@@ -105,7 +105,8 @@ def score_session(model: Checkpoint, trials: Trials, plan: Plan) -> Iterator[Don
         scores = replace(scores, grouped=grouped_difference(model, trials, plan.asking))
         yield Done((done := done + 1) / n_parts, "grouped against exact", scores)
     for name in baselines:
-        scores = scores.with_scores(name, score_baseline(name, trials, plan.tasks, plan.asking.split))
+        if found := score_baseline(name, trials, plan.tasks, plan.asking):
+            scores = scores.with_scores(name, found)
         yield Done((done := done + 0.1) / n_parts, name, scores)
 
 
