@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from mtm_core.evaluation.metrics import spike_sums
-from mtm_core.evaluation.questions import TASKS
-from mtm_core.evaluation.tasks import score_task, train_means
+from mtm_core.evaluation.tasks import train_means
 from mtm_core.masking import DEFAULT_RATIO, Mask, Scheme, draw_mask, free_mask
 from mtm_core.predict import predict
 
@@ -214,18 +213,6 @@ def _mean_sem(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.nda
         mean = (values * weights).sum(0) / n
         variance = ((values - mean) ** 2 * weights).sum(0) / (n - 1)
         return mean, np.sqrt(variance / n)
-
-
-def tasks(spec: Spec) -> Iterator[tuple[float, dict[str, Any]]]:
-    """The evaluation tasks over all test trials: share done and the scores so far."""
-    opened = recording(spec.session, spec.model)
-    if not opened.known:
-        raise ValueError("this model has not been trained on this recording, so there is nothing to score")
-    found: dict[str, Any] = {}
-    for i, task in enumerate(TASKS):
-        for progress in score_task(checkpoint(spec.model), opened.trials, task):
-            found = {**found, task: progress.score}
-            yield (i + progress.done / max(progress.total, 1)) / len(TASKS), found
 
 
 def leak(spec: Spec) -> Iterator[tuple[float, tuple[LeakRow, ...]]]:

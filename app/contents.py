@@ -15,10 +15,11 @@ from typing import Any
 from panel.viewable import Viewable
 
 from . import compute
+from .analyses import decoding as decoding_analysis
 from .analyses import information
 from .analyses import scores as score_analysis
 from .analyses import single_neuron as neuron_analysis
-from .pages import explore, scores, single_neuron
+from .pages import decoding, explore, scores, single_neuron
 from .pages import map as map_page
 from .spec import Spec
 from .state import State, View, Work
@@ -45,6 +46,16 @@ PAGES = (
         {"scores": ("Scoring the session", score_analysis.steps)},
     ),
     Page("neuron", "Neuron", single_neuron.page, View(neuron_analysis.one_neuron, neuron_analysis.READS)),
+    Page(
+        "decoding",
+        "Decoding",
+        decoding.page,
+        View(decoding_analysis.kept),
+        {
+            "decoding": ("Decoding behavior", decoding_analysis.usual),
+            "decoding_regions": ("Decoding behavior from single regions", decoding_analysis.by_region),
+        },
+    ),
     Page(
         "map",
         "Map",

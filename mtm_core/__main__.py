@@ -94,7 +94,8 @@ def _add_decode(commands: argparse._SubParsersAction) -> None:
     _add_scored(parser)
     parser.add_argument("--session", nargs="+", metavar="EID", help="several: one decoder shared by all (reduced rank)")
     parser.add_argument("--behaviors", nargs="+", metavar="NAME", help="default: all that the session has")
-    parser.add_argument("--sources", nargs="+", metavar="SOURCE", help="default: counts rates latents")
+    sources = "default: counts rates latents; also region:XX, without:XX, reconstruction:XX, reduced_rank"
+    parser.add_argument("--sources", nargs="+", metavar="SOURCE", help=sources)
     parser.add_argument("--protocol", choices=("nested", "mtm"), default="nested", help="mtm: as MtM's authors decode")
     parser.add_argument("--nulls", type=int, default=50, metavar="N", help="null behaviors (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)

@@ -119,8 +119,6 @@ def test_a_session_the_model_does_not_know_is_shown_without_rates():
     np.testing.assert_allclose(lines["high"] - lines["recorded"], test.std(0, ddof=1) / len(test) ** 0.5, atol=1e-4)
     assert "predicted" not in lines
     assert "mtm train --session simulated-2 --out" in unknown_session(shown.recording)
-    with pytest.raises(ValueError, match="not been trained"):
-        next(compute.tasks(UNKNOWN))
 
 
 def test_the_leak_check_of_the_model_finds_none():
@@ -144,12 +142,6 @@ def test_the_leak_check_finds_a_leak(monkeypatch):
 def test_the_leak_check_refuses_when_nothing_is_hidden():
     with pytest.raises(ValueError, match="nothing is hidden"):
         next(compute.leak(by_hand()))
-
-
-def test_tasks_report_progress_and_partial_scores():
-    steps = compute.tasks(KNOWN)
-    share, found = next(steps)
-    assert 0 < share < 0.1 and list(found) == ["co_smoothing"] and not found["co_smoothing"].complete
 
 
 def test_a_trial_beyond_the_session_is_its_last():

@@ -176,10 +176,14 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(page):
     place = raster(page, 0)
     assert place["width"] <= 390 and place["x"] >= 0
     for drag, touch in ((False, "pan-x pan-y"), (True, "none")):  # a finger scrolls the page, or draws a box
-        assert page.get_by_role("switch").or_(page.get_by_role("checkbox")).first.is_checked() == drag
+        switch = page.get_by_role("switch").or_(page.get_by_role("checkbox")).first
+        expect(switch).to_be_checked(checked=drag)
+        for _ in range(100):
+            if touch_action(page) == touch:
+                break
+            time.sleep(0.1)
         assert touch_action(page) == touch
         page.get_by_text("A drag hides a box").click()
-        time.sleep(0.5)
 
 
 def test_dark_and_light_colour_the_plots_differently(page):

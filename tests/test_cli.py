@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 
 import pytest
 
 from mtm_core.__main__ import main
 from mtm_core.checkpoint import load_checkpoint, save_checkpoint
+from mtm_core.evaluation.baselines import FITS
 from mtm_core.evaluation.questions import TASKS
+from mtm_core.evaluation.score import Summary
 from mtm_core.training.loop import Trainer
 
 SIZE = ["--width", "16", "--layers", "1", "--bin-size", "0.1", "--device", "cpu"]
-SUMMARY = {"mean", "median", "pooled", "n", "n_silent", "n_excluded"}
-ABOUT = {"task", "protocol", "complete", "against_train_mean"}
+SUMMARY = {field.name for field in fields(Summary)}
+ABOUT = {"task", "against_train_mean", "per_region", "per_neuron", "neurons", "ceiling", "protocol", "complete"}
 
 
 def train(*options):
@@ -101,24 +104,27 @@ def evaluated(checkpoint, tmp_path_factory):
 
 
 def test_evaluate_writes_what_later_work_reads(evaluated):
-    assert set(evaluated) == {"session", "protocol", "checkpoint", "tasks", "baselines"}
+    assert set(evaluated) == {"session", "protocol", "checkpoint", "tasks", "baselines", "comparisons"}
     assert evaluated["session"] == "simulated-4" and evaluated["protocol"]["split"] == "test"
-    assert set(evaluated["baselines"]) == {"train_mean", "psth", "ridge", "true_rates"}
-    everything = [evaluated["tasks"], *(baseline["tasks"] for baseline in evaluated["baselines"].values())]
+    assert set(evaluated["baselines"]) == {*FITS, "untrained"} == set(evaluated["comparisons"])
     assert all(set(baseline) == {"tasks"} for baseline in evaluated["baselines"].values())
-    for tasks in everything:
-        assert set(tasks) == set(TASKS)
+    assert set(evaluated["baselines"]["autoregression"]["tasks"]) == {"forward_prediction"}
+    for name, tasks in {
+        "mtm": evaluated["tasks"],
+        **{n: b["tasks"] for n, b in evaluated["baselines"].items()},
+    }.items():
+        assert set(tasks) == set(TASKS) or name == "autoregression"
         for task, score in tasks.items():
-            assert set(score) == SUMMARY | {"per_region", "per_neuron"} | ABOUT
+            assert set(score) == SUMMARY | ABOUT
             assert score["complete"] and score["task"] == task
-            assert len(score["per_neuron"]) == 240
+            assert len(score["per_neuron"]) == len(score["neurons"]) == 240
             assert score["n"] + score["n_silent"] + score["n_excluded"] == 240
             assert all(set(part) == SUMMARY for part in [*score["per_region"].values(), score["against_train_mean"]])
 
 
 def test_evaluate_ranks_the_baselines(evaluated):
     for task in TASKS:
-        means = {name: b["tasks"][task]["mean"] for name, b in evaluated["baselines"].items()}
+        means = {name: b["tasks"][task]["mean"] for name, b in evaluated["baselines"].items() if task in b["tasks"]}
         assert means["true_rates"] > means["ridge"] > means["train_mean"]
 
 

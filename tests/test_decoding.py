@@ -541,3 +541,12 @@ def test_the_command_writes_a_table_and_its_records(untrained_model, tmp_path, c
         and f"{records['pupil']['counts']['score']:.3f}" in printed
     )
     assert main([*arguments, "--split", "train"]) == 1
+
+
+def test_a_test_trial_does_not_decide_which_bins_of_a_stream_count():
+    values = np.random.default_rng(0).normal(size=(40, 10))
+    values[:, 9] = np.nan
+    values[7, 9] = 0.3
+    train = np.flatnonzero(np.arange(40) != 7)
+    target = target_of("wheel_speed", values, train)
+    assert target.values.shape == (40, 9) and target.known.all()

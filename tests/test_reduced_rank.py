@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from sklearn.metrics import r2_score
 from small import small_trials
 
+from mtm_core.__main__ import main
 from mtm_core.evaluation.decoding import joint
 from mtm_core.evaluation.decoding.decode import Plan
 from mtm_core.evaluation.decoding.joint import decode_jointly
@@ -132,6 +134,7 @@ def test_choices_of_several_sessions_are_decoded_together():
 
 def test_the_rank_of_a_single_session_is_chosen_on_validation_trials(monkeypatch):
     monkeypatch.setattr(joint, "RANKS", (1, 2))
+    monkeypatch.setattr(joint, "Settings", lambda rank: Settings(rank, most_epochs=20))
     last_step = list(decode_jointly([trials_with_choice("a", 1)], Plan(("choice",))))[-1]
     assert last_step.newest is None and "1 session" in last_step.records["choice"]["reduced_rank:a"]["decoder"]
     found = {}
@@ -143,6 +146,7 @@ def test_the_rank_of_a_single_session_is_chosen_on_validation_trials(monkeypatch
 
 def test_what_cannot_be_decoded_jointly_is_refused_or_said(monkeypatch):
     monkeypatch.setattr(joint, "RANKS", (1,))
+    monkeypatch.setattr(joint, "Settings", lambda rank: Settings(rank, most_epochs=5))
     one, other = trials_with_choice("a", 1), trials_with_choice("b", 2)
     with pytest.raises(ValueError, match="given twice"):
         list(decode_jointly([one, one], Plan()))
@@ -154,3 +158,12 @@ def test_what_cannot_be_decoded_jointly_is_refused_or_said(monkeypatch):
     steps = list(decode_jointly([one, replace(other, behaviors={})], Plan(("choice",))))
     assert steps[-1].problems == ("session b does not hold choice",)
     assert list(steps[-1].records["choice"]) == ["reduced_rank:a"]
+
+
+def test_the_command_decodes_with_a_reduced_rank_beside_the_counts(untrained_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(joint, "RANKS", (2,))
+    monkeypatch.setattr(joint, "Settings", lambda rank: Settings(rank, most_epochs=2))
+    out = tmp_path / "decode.json"
+    arguments = ["decode", str(untrained_model), "--behaviors", "choice", "--nulls", "1", "--json", str(out)]
+    assert main([*arguments, "--sources", "counts", "reduced_rank"]) == 0
+    assert set(json.loads(out.read_text())["choice"]) == {"counts", "reduced_rank:simulated-1"}

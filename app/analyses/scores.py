@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
-from mtm_core.evaluation.baselines import baseline_names, score_baseline
+from mtm_core.evaluation.baselines import ABOUT, baseline_names, score_baseline
 from mtm_core.evaluation.duplicates import Duplicates, likely_duplicates
 from mtm_core.evaluation.questions import Asking, n_questions
 from mtm_core.evaluation.score import Score
@@ -20,6 +20,7 @@ from ..spec import Spec
 from ..words import BASELINE_NAMES, TASK_NAMES, count
 from .score_tables import TaskTables, against, tables
 
+__all__ = ["ABOUT", "Results", "ready", "steps"]
 TURN = 0.05  # s that one step waits for work in the other thread
 SHOWN_EVERY = 0.2  # s between tables of what is not complete
 # What the fits take, in questions to the model: measured on one core with 260 neurons, for the time that is left.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -183,22 +183,22 @@ def explained(question: str, name: str) -> pmui.Details:
     return pmui.Details(prose(name), title=question, collapsed=True, sizing_mode="stretch_width", margin=(8, 0, 0, 0))
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str, tips: Mapping[str, str] = TIPS) -> str:
     """An HTML table; every cell is escaped here, so cells may come from files. Known words explain themselves.
 
     A cell may be a pair: what it says, and below it in small print how sure that is.
     """
-    cells = "".join(f"<th scope='col'>{_cell(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    cells = "".join(f"<th scope='col'>{_cell(cell, tips)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{_cell(cell, tips)}</td>" for cell in row) + "</tr>" for row in rows)
     above = f"<caption><span>{html.escape(caption)}</span></caption>"
     return f"<table>{above}<thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(content: object) -> str:
+def _cell(content: object, tips: Mapping[str, str]) -> str:
     if isinstance(content, tuple):
-        return f"{_cell(content[0])}<small>{html.escape(str(content[1]))}</small>"
+        return f"{_cell(content[0], tips)}<small>{html.escape(str(content[1]))}</small>"
     text = html.escape(str(content))
-    tip = TIPS.get(str(content))
+    tip = tips.get(str(content))
     return f"<abbr tabindex='0' title='{html.escape(tip)}'>{text}</abbr>" if tip else text
 
 

@@ -43,7 +43,7 @@ class ScoreFigure:
 
 def make_score_figure() -> ScoreFigure:
     plot = figure(
-        title="Score of each source (large) and of its nulls (small)",
+        title="Scores (large) and nulls (small)",
         y_range=FactorRange(),
         x_range=Range1d(0, 1),
         frame_height=ROW,
@@ -73,7 +73,7 @@ def draw_scores(shown: ScoreFigure, rows: ScoreRows) -> None:
     """A filled dot scores above its null, a hollow one does not."""
     shown.figure.y_range.factors = list(rows.names[::-1])
     shown.figure.frame_height = ROW * (len(rows.names) + 1)
-    shown.figure.xaxis.axis_label = f"{rows.metric} (bar: 95 % interval; dashed: {_unknowing(rows)})"
+    shown.figure.xaxis.axis_label = f"{rows.metric} on held-out trials"
     shown.chance.location = rows.chance
     values = np.concatenate([rows.low, rows.high, rows.score, [rows.chance, rows.chance + 0.1], *rows.nulls])
     # A decoder can fail without limit (R2 far below 0); such nulls would squeeze everything else together.
@@ -93,10 +93,6 @@ def draw_scores(shown: ScoreFigure, rows: ScoreRows) -> None:
         (name, offset) for name, each in zip(rows.names, rows.nulls, strict=True) for offset in _spread(len(each))
     ]
     shown.nulls.data = {"row": places, "score": np.concatenate([np.zeros(0), *rows.nulls])}
-
-
-def _unknowing(rows: ScoreRows) -> str:
-    return "guessing" if rows.chance else "a flat guess"
 
 
 def _spread(n: int) -> np.ndarray:
@@ -140,7 +136,9 @@ def make_trace_figure() -> TraceFigure:
         output_backend="canvas",
     )
     lines = ColumnDataSource({name: [] for name in ("time", "truth", "decoded", "average")})
-    average = plot.line("time", "average", source=lines, line_width=1.5, line_dash="dotted", legend_label="average")
+    average = plot.line(
+        "time", "average", source=lines, line_width=1.5, line_dash="dotted", legend_label="training average"
+    )
     truth = plot.line("time", "truth", source=lines, line_width=2, legend_label="recorded")
     decoded = plot.line("time", "decoded", source=lines, line_width=2, legend_label="decoded")
     event = Span(location=0, dimension="height", line_dash="dashed", line_width=1)

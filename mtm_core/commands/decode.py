@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ..atomic import write_json
@@ -11,7 +12,7 @@ from ..checkpoint import Checkpoint, load_checkpoint
 from ..data.donors import donor_ids, donors
 from ..device import describe, pick_device
 from ..evaluation.decoding.decode import FITTED_ON, Plan, Progress, Records, decode
-from ..evaluation.decoding.joint import decode_jointly
+from ..evaluation.decoding.joint import REDUCED_RANK, decode_jointly
 from ..evaluation.decoding.nulls import FEWEST_DONORS
 from ..evaluation.decoding.records import is_worse_than_counts
 from ..session import Trials
@@ -29,10 +30,19 @@ def plan_of(options: argparse.Namespace) -> Plan:
     return Plan(behaviors, sources, options.protocol, options.nulls, options.seed, options.split)
 
 
-def of_one(checkpoint: Checkpoint, trials: Trials, plan: Plan, cache_dir: str | None) -> Iterator[Progress]:
-    """Every behavior of one session."""
-    enough = plan.n_nulls and len(donor_ids(trials.session_id, cache_dir)) >= FEWEST_DONORS
-    return decode(checkpoint, trials, list(donors(trials, cache_dir)) if enough else [], plan)
+def of_one(checkpoint: Checkpoint, trials: Trials, plan: Plan, cache_dir: str | None) -> tuple[Records, list[str]]:
+    """Records of one session and what cannot be decoded: linear decoders, and a reduced-rank one if it is asked for."""
+    linear = replace(plan, sources=tuple(source for source in plan.sources if source != REDUCED_RANK))
+    runs = []
+    if linear.sources or not plan.sources:
+        enough = plan.n_nulls and len(donor_ids(trials.session_id, cache_dir)) >= FEWEST_DONORS
+        runs.append(followed(decode(checkpoint, trials, list(donors(trials, cache_dir)) if enough else [], linear)))
+    if REDUCED_RANK in plan.sources:
+        runs.append(followed(decode_jointly([trials], plan)))
+    records: Records = {}
+    for behavior, sources in ((behavior, sources) for last in runs for behavior, sources in last.records.items()):
+        records[behavior] = records.get(behavior, {}) | sources
+    return records, list(dict.fromkeys(problem for last in runs for problem in last.problems))
 
 
 def followed(steps: Iterator[Progress]) -> Progress:
@@ -90,14 +100,15 @@ def run(options: argparse.Namespace) -> int:
         print(f"session {trials.session_id}, {trials.n_neurons} neurons, {n_trials} {options.split} trials")
     print(f"on {describe(device)}")
     if len(sessions) == 1:
-        last = followed(of_one(checkpoint, sessions[0], plan, options.cache_dir))
+        records, problems = of_one(checkpoint, sessions[0], plan, options.cache_dir)
     else:
         last = followed(decode_jointly(sessions, plan))
+        records, problems = last.records, list(last.problems)
     print(NOTE)
-    print(table(last.records))
-    for line in (*remarks(last.records), *last.problems):
+    print(table(records))
+    for line in (*remarks(records), *problems):
         print(line)
     if options.json:
-        write_json(Path(options.json), last.records)
+        write_json(Path(options.json), records)
         print(f"all of it: {options.json}")
     return 0

@@ -61,7 +61,7 @@ class Examples:
             "decoded": self.shown.decoded[at],
             "average": self.shown.average,
         }
-        title = f"Held-out trial {self.shown.trials[at]} (dotted: average of the training trials)"
+        title = f"Trial {self.shown.trials[at]} of the recording, held out"
         draw_trace(self.trace, lines, title, UNITS.get(self.behavior, "behavior"))
 
     def recolour(self, dark: bool) -> None:

@@ -36,6 +36,7 @@ PARTIAL = {
     "cancelled": "Cancelled, partial. ",
     "failed": "Stopped by an error, partial. ",
 }
+LEGEND = "A filled dot scores above its null. Bar: 95 % interval; dashed: guessing, or for R² a flat guess."
 Record = Mapping[str, Any]
 
 
@@ -53,7 +54,7 @@ def source_name(name: str) -> str:
 
 def second_of(record: Record) -> tuple[str, str]:
     """Key and name of the companion of the score."""
-    return ("auc", "ROC AUC") if "auc" in record else ("r2_residual", "R2 beyond the trial average")
+    return ("auc", "ROC AUC") if "auc" in record else ("r2_residual", "R² beyond the trial average")
 
 
 def metric_name(record: Record) -> str:
@@ -66,7 +67,7 @@ def about(shown: Decodings | None, jobs: list[Job]) -> str:
         return "Nothing decoded yet for this recording. It takes a minute or more; scores appear as they are measured."
     states = [PARTIAL[job.state] for job in jobs if job.state in PARTIAL]
     problems = f" Cannot be decoded: {'; '.join(plain(each) for each in shown.problems)}." if shown.problems else ""
-    return f"{states[0] if states else ''}A filled dot scores above its null.{problems}"
+    return f"{states[0] if states else ''}{LEGEND}{problems}"
 
 
 def null_words(record: Record) -> str:

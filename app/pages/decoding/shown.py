@@ -64,6 +64,7 @@ class Shown:
             self.examples.trace_pane,
             self.examples.sides_pane,
             styles={"flex": "1 1 380px", "min-width": "0"},
+            margin=(8, 0),
         )
         self.grid = Grid(state, COLUMNS, self.look_at)
         self.grid.widget.widths = {**self.grid.widget.widths, **TEXT_WIDTHS}

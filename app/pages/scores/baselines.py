@@ -6,11 +6,12 @@ import numpy as np
 import panel as pn
 
 from ...analyses.score_tables import Against, TaskTables
+from ...analyses.scores import ABOUT
 from ...analyses.verdict import verdict
 from ...plots.scores import Predictor, draw_predictors, make_predictor_figure
 from ...state import State
 from ...theme import look
-from ...words import BASELINE_NAMES, TASK_NAMES, interval, number, p_value, plain
+from ...words import BASELINE_NAMES, TASK_NAMES, TIPS, interval, number, p_value, plain
 from ..parts import TABLE_STYLE, flexible, follow, table
 from .found import found, shown_task
 
@@ -73,7 +74,7 @@ def view(state: State) -> pn.viewable.Viewable:
         sentences = verdict(results) if one.against else ["The baselines follow when the model is scored."]
         said.object = "<p style='margin:6px 4px'>" + " ".join(map(_plain_sentence, sentences)) + "</p>"
         draw_predictors(shown, predictors(one), look(state.dark))
-        cells.object = table(HEAD, rows(one), caption(one))
+        cells.object = table(HEAD, rows(one), caption(one), TIPS | {name_of(n): text for n, text in ABOUT.items()})
 
     follow(state, ["jobs", "views", "spec", "dark"], draw, page="scores")
     return pn.Column(

@@ -63,10 +63,11 @@ def behavior_names(trials: Trials) -> tuple[str, ...]:
     return (*(name for name in TWO_SIDED if name in trials.behaviors), *streams)
 
 
-def target_of(name: str, values: Float[ndarray, "K ..."]) -> Target:
+def target_of(name: str, values: Float[ndarray, "K ..."], train: ndarray | slice = slice(None)) -> Target:
     """The target that raw values of a behavior make, as `Trials.behaviors` or a null holds them.
 
-    A stream takes part only in trials where it is known in every bin in which it is known at all.
+    A stream takes part only in trials where it is known in every bin in which it is known at all in the training trials
+    (positions `train`; a test trial must not decide which trials are learned from).
     """
     values = np.asarray(values, dtype=np.float64)
     if name in TWO_SIDED:
@@ -75,7 +76,7 @@ def target_of(name: str, values: Float[ndarray, "K ..."]) -> Target:
         side = np.sign(np.round(values - kind.middle, 6))
         labels = np.where(side == 0, np.nan, (side + 1) / 2)
         return Target(name, labels, {kind.neither: side == 0, "missing value": ~np.isfinite(values)})
-    recorded = np.isfinite(values).any(axis=0)
+    recorded = np.isfinite(values[train]).any(axis=0)
     missing = ~np.isfinite(values[:, recorded]).all(axis=1)
     stream = np.where(missing[:, None], np.nan, values[:, recorded])
     return Target(name, stream, {"missing values": missing})

@@ -128,7 +128,7 @@ def _targets(setting: Setting) -> tuple[list[Target], tuple[str, ...]]:
     if unknown := [name for name in asked if name not in known]:
         here = ", ".join(known) or "none"
         raise ValueError(f"session {trials.session_id} does not hold {', '.join(unknown)}; it holds {here}")
-    targets = [target_of(name, trials.behaviors[name]) for name in asked or known]
+    targets = [target_of(name, trials.behaviors[name], setting.train) for name in asked or known]
     reasons = [too_little(target, setting.train, setting.test) for target in targets]
     usable = [target for target, reason in zip(targets, reasons, strict=True) if not reason]
     return usable, tuple(reason for reason in reasons if reason)
@@ -175,7 +175,7 @@ def decode_one(
     yield Found(target.name, source.name, about | scores.to_json(), decoded, scored)
     rng = np.random.default_rng(setting.plan.seed)
     for values in null.draws(setting.plan.n_nulls, rng):
-        drawn = target_of(target.name, values)
+        drawn = target_of(target.name, values, setting.train)
         unusable = too_little(drawn, setting.train, setting.test)
         scores = scores.with_one(None if unusable else decoder.decode(setting.picked(drawn)))
         yield Found(target.name, source.name, about | scores.to_json(), decoded, scored)

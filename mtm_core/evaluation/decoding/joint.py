@@ -21,6 +21,7 @@ from .nested import Decoded
 from .records import NullScores, record
 from .reduced_rank import Examples, ReducedRankDecoder, Settings, fit_reduced_rank
 
+REDUCED_RANK = "reduced_rank"  # name of the source
 RANK = 4  # for several sessions
 RANKS = (2, 4, 8, 16)  # tried for a single one
 NO_NULL = "none: see the linear decoder from counts"
@@ -56,8 +57,8 @@ def _usable(sessions: Sequence[Trials], name: str) -> tuple[list[tuple[Trials, T
         if name not in trials.behaviors:
             reasons.append(f"session {trials.session_id} does not hold {name}")
             continue
-        target = target_of(name, trials.behaviors[name])
         train, test = (np.flatnonzero(trials.split == split) for split in ("train", "test"))
+        target = target_of(name, trials.behaviors[name], train)
         reason = too_little(target, train, test)
         if reason:
             reasons.append(f"session {trials.session_id}: {reason}")
@@ -107,11 +108,11 @@ def _found(trials: Trials, target: Target, decoder: ReducedRankDecoder, n_sessio
         "n_left_out": target.n_left_out(np.arange(trials.n_trials)),
         "features": f"smoothed spike counts of {trials.n_neurons} neurons in {trials.n_bins} bins",
         "caveat": WHOLE_WINDOW,
-        "protocol": "reduced_rank",
+        "protocol": REDUCED_RANK,
         "selection": "fitted to training trials, stopped on validation trials",
         "session": trials.session_id,
         "split": "test",
         "model": None,
     }
     scored = np.flatnonzero(target.known & (trials.split == "test"))
-    return Found(target.name, f"reduced_rank:{trials.session_id}", about, decoded, scored)
+    return Found(target.name, f"{REDUCED_RANK}:{trials.session_id}", about, decoded, scored)
