@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import panel as pn
 import pytest
+from bokeh.models import ColumnDataSource
 
 from app.contents import PAGES, job_names, work
 from app.pages import frame, parts
@@ -147,6 +148,16 @@ def test_new_names_for_choices_reach_the_browser_without_another_choice():
     parts.offer(widget, {"own (neuron)": ""})
     parts.offer(widget, {"own (neuron)": ""})
     assert shown == [""] and widget.value == ""
+
+
+def test_a_tapped_dot_leads_to_its_neuron_every_time():
+    state, looked = quiet(), []
+    dots = ColumnDataSource({"x": [0, 1], "neuron": [4, 9]})
+    parts.on_tap(state, dots, looked.append)
+    for index in (1, 1, 0):
+        dots.selected.indices = [index]
+        assert dots.selected.indices == []
+    assert looked == [9, 9, 4]
 
 
 def test_a_table_escapes_what_it_shows_and_explains_what_it_knows():

@@ -209,8 +209,16 @@ def test_the_summary_names_both_nulls_interval_ceiling_and_who_was_counted(resul
     assert shown["Mean"] == (f"{s.mean:.3f}".replace("-", "−"), shown["Mean"][1]) and " to " in shown["Mean"][1]
     assert shown["Ceiling"][0] == f"{one.ceiling.mean:.3f}" and "reached" in shown["Ceiling"][1]
     assert (shown["Scored"], shown["Silent"], shown["Excluded"]) == (s.n, s.n_silent, s.n_excluded)
-    said = summary.protocol(one)
-    for fact in ("simulated-1", "20 ms", "64 test trials", "unit filter: none", "beryl", one.protocol["model"][:8]):
+    said = summary.protocol(results)
+    for fact in (
+        "simulated-1",
+        "20 ms",
+        "64 test trials",
+        "unit filter: none",
+        "beryl",
+        "prompt: causal",
+        one.protocol["model"][:8],
+    ):
         assert fact in said
     real = replace(one, ceiling=replace(one.ceiling, kind="not measurable", mean=None, reason="no repeats"))
     assert summary.rows(replace(results, tasks={TASK: real}))[0][5] == ("not measurable", "")

@@ -21,13 +21,13 @@ from ..words import BASELINE_NAMES, TASK_NAMES, count
 from .score_tables import TaskTables, against, tables
 
 __all__ = ["ABOUT", "Results", "ready", "steps"]
-TURN = 0.05  # s that one step waits for work in the other thread
+TURN = 0.02  # s that one step waits for work in the other thread
 SHOWN_EVERY = 0.2  # s between tables of what is not complete
 # What the fits take, in questions to the model: measured on one core with 260 neurons, for the time that is left.
 COSTS = {"condition_psth": 15, "coupling": 60, "ridge": 90, "autoregression": 95, "reduced_rank": 140}
 LITTLE, GROUPED_COST = 5, 30
 NO_OPPONENT = "test_mean"  # the null itself: it scores 0 by definition
-MOST_KEPT = 32  # tasks: results a few hundred kB each, shared by all visitors
+MOST_KEPT = 16  # tasks, a few MB each, shared by all visitors
 # Fits take seconds in one piece. In a thread of their own they hold up nobody's turn with the model.
 _FITS = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fits")
 

@@ -74,10 +74,11 @@ def notes(results: Results) -> list[str]:
     return said + [f"Ceiling not measurable: {reason}." for reason in sorted(reasons)]
 
 
-def protocol(one: TaskTables) -> str:
-    """What another score must share to be compared with these; it names no neuron and no task."""
-    p = one.protocol
-    start, end = p["window"]
+def protocol(results: Results) -> str:
+    """What another score must share to be compared with these."""
+    every = [one.protocol for one in results.tasks.values()]
+    p, (start, end) = every[0], every[0]["window"]
+    exact = all(each["exact"] for each in every)
     return " · ".join(
         [
             f"Protocol: {plain(p['session'])}",
@@ -86,8 +87,8 @@ def protocol(one: TaskTables) -> str:
             f"unit filter: {plain(p['unit_filter'])}",
             f"regions: {plain(p['region_level'])}",
             f"likely duplicates {'hidden' if p['duplicates_hidden'] else 'visible'}",
-            "prompt as the task",
-            "exact" if p["exact"] else "fast: several neurons held out at once",
+            f"prompt: {', '.join(dict.fromkeys(plain(each['prompt']) for each in every))}",
+            "exact" if exact else "fast: several neurons held out at once",
             plain(p["precision"]),
             f"checkpoint {plain(p['path'])} {p['model'][:8]}",
         ]
@@ -105,8 +106,7 @@ def view(state: State) -> pn.viewable.Viewable:
         intervals = "with 95 % intervals" if not got.partial else "a task gets its intervals when it is complete"
         shown.object = table(HEAD, rows(got.results), f"{got.label}. Bits per spike; {intervals}.")
         more[0].text = " ".join(notes(got.results))
-        slowest = next((t for t in got.results.tasks.values() if not t.protocol["exact"]), None)
-        more[1].text = protocol(slowest or next(iter(got.results.tasks.values())))
+        more[1].text = protocol(got.results)
 
     follow(state, ["jobs", "views", "spec"], draw, page="scores")
     return pn.Column(shown, *more, sizing_mode="stretch_width", margin=0)
