@@ -245,7 +245,8 @@ def test_the_interval_of_one_draw_is_that_of_resampled_test_trials():
     point = points_of(TRIALS, FewShot((), 5))[LATENTS, 36]
     assert len(point.sums) == 1
     weights = resamples(point.sums[0].spikes.shape[0], np.random.default_rng(0), 4000)
-    low, high = np.quantile([point.sums[0].total(w[None]).pooled()[0] for w in weights], [0.025, 0.975])
+    null = point.sums[0].total().test_mean()
+    low, high = np.quantile([point.sums[0].total(w[None]).pooled(null)[0] for w in weights], [0.025, 0.975])
     assert point.interval == pytest.approx((low, high), abs=0.15 * (high - low))
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Runs in a fresh interpreter: imports every module of package argv[1] under an audit hook and prints what it did.
 PROBE = """
 import importlib, json, os, pkgutil, random, sys
-import numpy, torch
+import numpy, sklearn.linear_model, torch  # scikit-learn draws a random number when it is imported; that is not ours
 
 package = importlib.util.find_spec(sys.argv[1])
 folder = os.path.dirname(package.origin)
