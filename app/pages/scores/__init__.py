@@ -23,8 +23,8 @@ def page(state: State) -> pn.viewable.Viewable:
     follow(state, ["jobs", "views", "spec"], lambda: _reveal(results, shown_task(state) is not None), page="scores")
     return pn.Column(
         card(prose("scores_intro"), choices.view(state)),
-        results,
         card(explained("What do these numbers mean?", "scores"), explained("What are these tasks?", "tasks")),
+        results,  # last: it is taller than the window, and what followed it was drawn over it
         sizing_mode="stretch_width",
         margin=0,
     )
