@@ -23,7 +23,7 @@ MICRO_BATCH = {"cpu": 16, "cuda": 256}
 
 def to_batch(model: MtM, trials: Trials) -> Batch:
     """The trials as the model reads them, on its device; raises UnknownSessionError."""
-    device = model.units.mean.device
+    device = model.device
     rows, session_row = model.rows(trials.session_id, tuple(trials.unit_ids))
     starts = torch.as_tensor(trials.bin_starts, dtype=torch.float32, device=device)
     return Batch(torch.as_tensor(trials.counts, device=device), rows, session_row, starts)
@@ -40,7 +40,7 @@ def predict(
     """
     model, batch, mask = _prepared(model, trials, mask)
     if neurons is not None:
-        batch = replace(batch, read_rows=batch.unit_rows[torch.as_tensor(neurons, device=batch.unit_rows.device)])
+        batch = replace(batch, read=torch.as_tensor(neurons, device=model.device))
     with torch.inference_mode():
         return in_pieces(model, batch, mask, MICRO_BATCH[batch.counts.device.type]).exp().cpu().numpy()
 

@@ -120,12 +120,11 @@ class _Reader:
     @torch.inference_mode()
     def rates(self, tokens: Float[Tensor, "k T D"], question: Question) -> Float[ndarray, "k T n"]:
         """From tokens to expected counts per bin, in pieces that fit the cache."""
-        read = self.batch.unit_rows[torch.as_tensor(question.neurons, device=self.device)]
-        batch = replace(self.batch, read_rows=read)
+        batch = replace(self.batch, read=torch.as_tensor(question.neurons, device=self.device))
         with self.precision():
             pieces = tokens.split(MICRO_BATCH[self.device.type])
             return torch.cat([self._log_rates(piece, batch, question) for piece in pieces]).exp().cpu().numpy()
 
     def _log_rates(self, tokens: Tensor, batch: Batch, question: Question) -> Tensor:
         prompts = torch.full((len(tokens),), int(question.scheme), device=self.device)
-        return self.model.units.read_out(self.model.states(tokens, batch, prompts), batch.read_rows)
+        return self.model.units.read_out(self.model.states(tokens, batch, prompts), batch.unit_rows[batch.read])

@@ -185,7 +185,7 @@ def check_protocol(model: Checkpoint, trials: Trials) -> None:
 
 def model_protocol(model: Checkpoint, trials: Trials, task: str, asking: Asking) -> dict[str, Any]:
     """The protocol of a model's score."""
-    device = model.model.units.mean.device
+    device = model.model.device
     bf16 = has_bf16(device) if asking.bf16 is None else asking.bf16
     grouped = asking.grouped and task in ("co_smoothing", "intra_region")
     return protocol(trials, task, asking.split, {}) | {

@@ -24,4 +24,4 @@ def untrained(checkpoint: Checkpoint, seed: int = 0) -> Checkpoint:
         fresh = MtM(model.config, model.unit_ids, model.session_ids)
     fresh.units.set_means(torch.arange(len(model.unit_ids)), model.units.mean.cpu())
     manifest = {**checkpoint.manifest, "hash": f"{NAME}, seed {seed}"}
-    return replace(checkpoint, model=fresh.to(model.units.mean.device).eval(), manifest=manifest, path=Path(NAME))
+    return replace(checkpoint, model=fresh.to(model.device).eval(), manifest=manifest, path=Path(NAME))

@@ -68,7 +68,7 @@ class Batch:
     unit_rows: Int[Tensor, "N"]
     session_row: int
     bin_starts: Float[Tensor, "T"]  # s from the event
-    read_rows: Int[Tensor, " n"] | None = None  # neurons to predict; None: the same as unit_rows
+    read: Int[Tensor, " n"] | None = None  # positions in unit_rows of the neurons to predict; None: all
 
 
 class MtM(nn.Module):
@@ -89,6 +89,10 @@ class MtM(nn.Module):
         nn.init.zeros_(self.session.weight)  # a session starts as the average session
         nn.init.normal_(self.prompt.weight, std=0.1)
 
+    @property
+    def device(self) -> torch.device:
+        return self.units.mean.device
+
     def rows(self, session_id: str, unit_ids: tuple[str, ...]) -> tuple[Int[Tensor, "N"], int]:
         """Row numbers of a session's neurons and of the session; raises UnknownSessionError."""
         missing = [uuid for uuid in unit_ids if uuid not in self._row]
@@ -97,7 +101,7 @@ class MtM(nn.Module):
                 f"the model was not trained on session {session_id} ({len(missing)} of its {len(unit_ids)} neurons are "
                 f"unknown); train it with `mtm train --session {session_id} --out DIR` or choose a model that knows it"
             )
-        rows = torch.tensor([self._row[uuid] for uuid in unit_ids], device=self.units.mean.device)
+        rows = torch.tensor([self._row[uuid] for uuid in unit_ids], device=self.device)
         return rows, self.session_ids.index(session_id)
 
     def tokens(self, batch: Batch, hidden: Bool[Tensor, "B T N"]) -> Float[Tensor, "B T D"]:
@@ -122,7 +126,7 @@ class MtM(nn.Module):
     def forward(self, batch: Batch, mask: Mask) -> Float[Tensor, "B T n"]:
         """Log expected counts per bin; hidden entries of `batch.counts` may hold anything, NaN included."""
         states = self.states(self.tokens(batch, mask.hidden), batch, mask.prompts)
-        return self.units.read_out(states, batch.unit_rows if batch.read_rows is None else batch.read_rows)
+        return self.units.read_out(states, batch.unit_rows if batch.read is None else batch.unit_rows[batch.read])
 
 
 def _time_waves(bin_starts: Float[Tensor, "T"]) -> Float[Tensor, "T waves"]:

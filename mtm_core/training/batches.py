@@ -43,7 +43,7 @@ class DeviceTrials:
 
 def put_on_device(model: MtM, trials: Trials) -> DeviceTrials:
     """Copy once; a step then only indexes."""
-    device = model.units.mean.device
+    device = model.device
     rows, session_row = model.rows(trials.session_id, tuple(trials.unit_ids))
     starts = torch.as_tensor(trials.bin_starts, dtype=torch.float32, device=device)
     batch = Batch(torch.tensor(trials.counts, device=device), rows, session_row, starts)

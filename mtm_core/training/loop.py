@@ -92,7 +92,7 @@ class Trainer:
 
     def _load_data(self) -> None:
         model = self.run.model
-        self.device = model.units.mean.device
+        self.device = model.device
         self.train = [put_on_device(model, trials.select("train")) for trials in self.sessions]
         held = [put_on_device(model, trials.select("validation")) for trials in self.sessions]
         self.validation = [(trials, fixed_masks(trials, self.config.schemes)) for trials in held if trials.n_trials]

@@ -50,7 +50,7 @@ def validate(
 ) -> dict[str, float]:
     """Bits per spike over the training mean, pooled over neurons: one number per scheme, and the trained ones' mean."""
     scores: dict[Scheme, list[float]] = {}
-    device = model.units.mean.device
+    device = model.device
     for trials, masks in sessions:
         null = model.units.mean[trials.batch.unit_rows].double().cpu().numpy()
         sums: dict[Scheme, SpikeSums] = {}
