@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from . import __version__
 from .models.mtm import MtM, MtMConfig
+from .models.released import LABEL, ReleasedConfig, ReleasedMtM
 from .tensorfolder import CheckpointError, TensorFolder
 
 FORMAT = 1
 NAME = "checkpoint"
+Model: TypeAlias = MtM | ReleasedMtM
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A loaded model and what is known about its training."""
 
-    model: MtM
+    model: Model
     manifest: dict[str, Any]
     path: Path
 
@@ -34,18 +37,39 @@ class Checkpoint:
         return self.model.unit_ids
 
 
-def save_checkpoint(path: str | Path, model: MtM, facts: dict[str, Any]) -> Checkpoint:
+def _build_mtm(manifest: dict[str, Any]) -> MtM:
+    return MtM(MtMConfig(**manifest["config"]), tuple(manifest["unit_ids"]), tuple(manifest["session_ids"]))
+
+
+def _build_released(manifest: dict[str, Any]) -> ReleasedMtM:
+    # JSON knows no tuples
+    config = {name: _tuples(value) for name, value in manifest["config"].items()}
+    return ReleasedMtM(ReleasedConfig(**config))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+
+
+# manifest["model"] -> how to build it. Released weights carry their label with them wherever they are copied.
+BUILD: dict[str, Callable[[dict[str, Any]], Model]] = {"mtm": _build_mtm, "mtm_released": _build_released}
+FACTS: dict[type[Model], dict[str, Any]] = {
+    MtM: {"model": "mtm"},
+    ReleasedMtM: {"model": "mtm_released", "label": LABEL},
+}
+
+
+def save_checkpoint(path: str | Path, model: Model, facts: dict[str, Any]) -> Checkpoint:
     """Write `model` to the folder `path`; `facts` is JSON: training settings, sessions with data and split identity."""
     about = {
         "format": FORMAT,
-        "model": "mtm",
         "version": __version__,
         "config": asdict(model.config),
         "unit_ids": list(model.unit_ids),
         "session_ids": list(model.session_ids),
         "n_parameters": sum(p.numel() for p in model.parameters()),
     }
-    manifest = TensorFolder(Path(path), NAME).write(model.state_dict(), {**facts, **about})
+    manifest = TensorFolder(Path(path), NAME).write(model.state_dict(), {**facts, **about, **FACTS[type(model)]})
     return Checkpoint(model, manifest, Path(path))
 
 
@@ -53,9 +77,12 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     """What a checkpoint folder says of itself, verified, without its weights; raises CheckpointError."""
     folder = TensorFolder(Path(path), NAME)
     manifest = folder.read_manifest()
-    if manifest.get("format") != FORMAT or manifest.get("model") != "mtm":
+    known = isinstance(manifest.get("model"), str) and manifest["model"] in BUILD
+    if manifest.get("format") != FORMAT or not known:
         found = f"model {manifest.get('model')!r}, format {manifest.get('format')!r}"
-        raise CheckpointError(f"{folder.manifest_file}: {found}; this version reads model 'mtm', format {FORMAT}")
+        raise CheckpointError(
+            f"{folder.manifest_file}: {found}; this version reads {', '.join(BUILD)}, format {FORMAT}"
+        )
     return manifest
 
 
@@ -72,16 +99,26 @@ def _check_fit(file: Path, expected: dict[str, Tensor], found: dict[str, Tensor]
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
-    """Load and verify the checkpoint folder `path`; raises CheckpointError with the file and the reason."""
+    """Load and verify the checkpoint folder `path`; raises CheckpointError with the file and the reason.
+
+    A checkpoint may know no session ("trunk only", `session_ids` empty): it can be fine-tuned, but predicts nothing.
+    """
     path = Path(path)
     manifest = read_manifest(path)
     weights = TensorFolder(path, NAME).read_tensors(manifest)
     try:
-        config = MtMConfig(**manifest["config"])
         with torch.device("meta"):  # shapes only: no memory and no random numbers for weights that are read anyway
-            model = MtM(config, tuple(manifest["unit_ids"]), tuple(manifest["session_ids"]))
-    except (TypeError, ValueError, KeyError) as error:
+            model = BUILD[manifest["model"]](manifest)
+        _check_names(model, manifest)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path / NAME}.json: unusable config ({error}); train again") from error
     _check_fit(path / manifest["tensors"], model.state_dict(), weights)
     model.load_state_dict(weights, assign=True)
     return Checkpoint(model.to(device).eval(), manifest, path)
+
+
+def _check_names(model: Model, manifest: dict[str, Any]) -> None:
+    """The released network makes its names from its config; a manifest must not give it others."""
+    for name, own in (("unit_ids", model.unit_ids), ("session_ids", model.session_ids)):
+        if list(own) != list(manifest[name]):
+            raise ValueError(f"{name} are not those of the config")

@@ -63,7 +63,8 @@ class _Latents:
         self.model = model
 
     def __call__(self, batch: Batch, mask: Mask) -> Tensor:
-        return self.model.states(self.model.tokens(batch, mask.hidden), batch, mask.prompts)
+        states = self.model.states(self.model.tokens(batch, mask.hidden), batch, mask.prompts)
+        return states.mean(2)  # over the patches of a bin, if there are several
 
 
 def _prepared(model: MtM | Checkpoint, trials: Trials, mask: Mask) -> tuple[MtM, Batch, Mask]:

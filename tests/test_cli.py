@@ -70,7 +70,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_first_step(tmp_pa
 
 
 def test_a_killed_command_keeps_its_run_until_the_checkpoint_is_written(tmp_path, monkeypatch):
-    from mtm_core.commands import train as command
+    from mtm_core.commands import running as command
 
     def die(*given):
         raise KeyboardInterrupt
@@ -84,10 +84,10 @@ def test_a_killed_command_keeps_its_run_until_the_checkpoint_is_written(tmp_path
 
 
 def test_a_run_that_failed_says_so_in_its_exit_status(tmp_path, monkeypatch, capsys):
-    from mtm_core.training import loop
+    from mtm_core.training import loss as loss_module
 
-    original = loop.poisson_loss
-    monkeypatch.setattr(loop, "poisson_loss", lambda *given: original(*given) * float("nan"))
+    original = loss_module.poisson_loss
+    monkeypatch.setattr(loss_module, "poisson_loss", lambda *given: original(*given) * float("nan"))
     assert train("--steps", 30, "--out", tmp_path) == 1
     assert "10 steps had a loss that is not finite; lower the learning rate" in capsys.readouterr().out
     load_checkpoint(tmp_path)
@@ -167,7 +167,7 @@ def test_a_wrong_command_is_refused_in_a_sentence(arguments, sentence, capsys, t
 
 
 def test_a_session_that_the_model_does_not_know_is_refused(checkpoint, capsys):
-    assert "not trained on session simulated-3" in refusal(capsys, "evaluate", checkpoint, "--session", "simulated-3")
+    assert "does not know session simulated-3" in refusal(capsys, "evaluate", checkpoint, "--session", "simulated-3")
 
 
 def test_a_checkpoint_that_names_no_data_is_refused(checkpoint, tmp_path, capsys):

@@ -123,8 +123,8 @@ def mask_after_the_embedding(patch):
     """Tokens are hidden where the whole bin is, but the embedding has mixed the neurons before."""
 
     def tokens(original, self, batch, hidden):
-        embedded = self.units.embed(batch.counts.float(), hidden, batch.unit_rows)
-        return torch.where(hidden.all(2, keepdim=True), 0, embedded)
+        embedded = self.embed(batch.counts.float(), hidden, batch.unit_rows)
+        return torch.where(hidden.all(2)[:, :, None, None], 0, embedded)
 
     patch_tokens(patch, tokens)
 
@@ -140,7 +140,7 @@ def mask_by_multiplying(patch):
 
     def tokens(original, self, batch, hidden):
         mean = self.units.mean[batch.unit_rows]
-        return self.units.embed(batch.counts * ~hidden + mean * hidden, hidden, batch.unit_rows)
+        return self.embed(batch.counts * ~hidden + mean * hidden, hidden, batch.unit_rows)
 
     patch_tokens(patch, tokens)
 
@@ -150,7 +150,7 @@ def one_spike_more_does_not_show(patch):
     """A leak too small for the outputs' rounding still has a gradient."""
 
     def tokens(original, self, batch, hidden):
-        own = (batch.counts * hidden).nan_to_num(0, 0, 0).sum((1, 2), keepdim=True)
+        own = (batch.counts * hidden).nan_to_num(0, 0, 0).sum((1, 2))[:, None, None, None]
         return original(self, batch, hidden) + 1e-30 * own
 
     patch_tokens(patch, tokens)
@@ -160,7 +160,7 @@ def one_spike_more_does_not_show(patch):
 def signal_scaled_by_the_hidden_counts(patch):
     def tokens(original, self, batch, hidden):
         own = (batch.counts * hidden).nan_to_num(0, 0, 0).clamp(max=5)
-        return original(self, batch, hidden) + 0.01 * own @ self.units.hidden_signal[batch.unit_rows]
+        return original(self, batch, hidden) + 0.01 * (own @ self.units.hidden_signal[batch.unit_rows])[:, :, None]
 
     patch_tokens(patch, tokens)
 

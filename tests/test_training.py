@@ -15,11 +15,12 @@ import torch
 from safetensors.torch import load_file
 from small import SIZE, small_model, small_trials
 
-from mtm_core.commands.train import Saver, train_to_end
+from mtm_core.commands.running import Job, Saver, train_to_end
 from mtm_core.masking import MTM_SCHEMES, Scheme
 from mtm_core.models.mtm import MtM
 from mtm_core.tensorfolder import CheckpointError
 from mtm_core.training import batches, loop
+from mtm_core.training import loss as loss_module
 from mtm_core.training.batches import draw_step, put_on_device
 from mtm_core.training.config import RATIO_RANGE, TrainConfig, one_cycle, steps_that_pay
 from mtm_core.training.loop import MOST_SKIPPED, Trainer, TrainingFailed, best_model, build_model, new_run
@@ -95,10 +96,10 @@ def test_the_number_of_threads_changes_rounding_only(monkeypatch):
 def test_a_batch_is_a_function_of_seed_and_step():
     model = start().model
     data = [put_on_device(model, trials.select("train")) for trials in TRIALS]
-    one, two, other = (draw_step(data, CONFIG, step) for step in (5, 5, 6))
+    (one,), (two,), (other,) = (draw_step(data, CONFIG, step) for step in (5, 5, 6))
     assert torch.equal(one[0].batch.counts, two[0].batch.counts) and torch.equal(one[1].hidden, two[1].hidden)
     assert one[1].hidden.shape != other[1].hidden.shape or not torch.equal(one[1].hidden, other[1].hidden)
-    seen = [draw_step(data, CONFIG, step)[0].batch.session_row for step in range(100)]
+    seen = [draw_step(data, CONFIG, step)[0][0].batch.session_row for step in range(100)]
     assert 35 < seen.count(0) < 75  # 24 of 42 training trials
 
 
@@ -165,7 +166,7 @@ def test_ctrl_c_waits_for_the_end_of_the_step_and_the_run_goes_on_exactly(tmp_pa
 
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, pressed)
-        reason = train_to_end(Trainer(run, TRIALS, CONFIG), Saver(tmp_path, run, TRIALS, CONFIG))
+        reason = train_to_end(Trainer(run, TRIALS, CONFIG), Saver(Job(run.model, TRIALS, CONFIG, tmp_path), run))
     assert "interrupted" in reason and run.step in (6, 7)
     assert signal.getsignal(signal.SIGINT) is before
     save_run(tmp_path, run, TRIALS, CONFIG)
@@ -183,7 +184,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path, monkeypatch):
     before, run = signal.getsignal(signal.SIGINT), start()
     monkeypatch.setattr(Trainer, "_step", pressed_twice)
     with pytest.raises(KeyboardInterrupt):
-        train_to_end(Trainer(run, TRIALS, CONFIG), Saver(tmp_path, run, TRIALS, CONFIG))
+        train_to_end(Trainer(run, TRIALS, CONFIG), Saver(Job(run.model, TRIALS, CONFIG, tmp_path), run))
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -268,15 +269,15 @@ class OutOfMemory:
     """Raises at the given forward passes, counted from 1."""
 
     def __init__(self, monkeypatch, at):
-        self.n, original = 0, MtM.forward
+        self.n, original = 0, MtM.together
 
-        def forward(model, batch, mask):
+        def together(model, batches, masks):
             self.n += 1
             if self.n in at:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return original(model, batch, mask)
+            return original(model, batches, masks)
 
-        monkeypatch.setattr(MtM, "forward", forward)
+        monkeypatch.setattr(MtM, "together", together)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 7, 10])
@@ -305,10 +306,10 @@ def test_one_trial_that_does_not_fit_the_card_goes_to_the_processor(monkeypatch)
     expected, _ = trained()
     original = Trainer._accumulate
 
-    def accumulate(self, part, mask):
+    def accumulate(self, parts):
         if self.device.type != "cpu":
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(self, part, mask)
+        return original(self, parts)
 
     monkeypatch.setattr(Trainer, "_accumulate", accumulate)
     run = start()
@@ -325,7 +326,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch):
     def fail(*given):
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(MtM, "forward", fail)
+    monkeypatch.setattr(MtM, "together", fail)
     with pytest.raises(RuntimeError, match="something else"):
         trained()
 
@@ -334,12 +335,12 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch):
 
 
 def test_a_loss_that_is_no_number_changes_nothing_and_is_counted(monkeypatch):
-    original, calls = loop.poisson_loss, itertools.count(1)
+    original, calls = loss_module.poisson_loss, itertools.count(1)
 
     def sometimes(*given):
         return original(*given) * (math.nan if next(calls) == 3 else 1.0)
 
-    monkeypatch.setattr(loop, "poisson_loss", sometimes)
+    monkeypatch.setattr(loss_module, "poisson_loss", sometimes)
     run, before = start(), None
     for step in Trainer(run, TRIALS, CONFIG).steps():
         if step.number == 3:
@@ -351,7 +352,7 @@ def test_a_loss_that_is_no_number_changes_nothing_and_is_counted(monkeypatch):
 
 
 def test_a_gradient_that_is_no_number_changes_nothing(monkeypatch):
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *given: torch.tensor(math.inf))
+    monkeypatch.setattr(loop, "clip_gradients", lambda *given: torch.tensor(math.inf))
     run = start()
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
     step = next(Trainer(run, TRIALS, CONFIG).steps())
@@ -360,8 +361,8 @@ def test_a_gradient_that_is_no_number_changes_nothing(monkeypatch):
 
 
 def test_ten_such_losses_stop_the_run_with_the_best_weights(tmp_path, monkeypatch):
-    original, calls = loop.poisson_loss, itertools.count(1)
-    monkeypatch.setattr(loop, "poisson_loss", lambda *g: original(*g) * (math.nan if next(calls) > 6 else 1.0))
+    original, calls = loss_module.poisson_loss, itertools.count(1)
+    monkeypatch.setattr(loss_module, "poisson_loss", lambda *g: original(*g) * (math.nan if next(calls) > 6 else 1.0))
     config = replace(CONFIG, steps=40, n_validations=20)
     run = start(config)
     numbers = []
@@ -411,7 +412,7 @@ def test_the_learning_rate_rises_once_and_falls_to_almost_nothing():
 def test_the_schedule_is_what_the_optimizer_gets():
     run = start()
     for step in Trainer(run, TRIALS, CONFIG).steps():
-        assert run.optimizer.param_groups[0]["lr"] == one_cycle((step.number - 1) / 12, CONFIG.learning_rate)
+        assert run.optimizers.trunk.param_groups[0]["lr"] == one_cycle((step.number - 1) / 12, CONFIG.learning_rate)
 
 
 def test_a_budget_in_minutes_ends_the_run(monkeypatch):

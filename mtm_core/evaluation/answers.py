@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..device import has_bf16
 from ..models.mtm import Batch, MtM
+from ..models.patches import sum_patches
 from ..predict import MICRO_BATCH, predict, to_batch
 from ..session import Trials
 from .questions import Question
@@ -46,8 +47,9 @@ def answers(model: MtM, part: Trials, asked: Iterable[Question], bf16: bool | No
     """
     reader = _Reader(model, part, bf16)
     for block in blocks(asked):
-        if block[0].first_hidden_bin < part.n_bins:
-            yield from _one_by_one(reader, block[0])
+        if not model.shares_tokens or block[0].first_hidden_bin < part.n_bins:
+            for question in block:
+                yield from _one_by_one(reader, question)
             continue
         union = np.any([question.hidden for question in block], axis=0)
         shared = [reader.summed(step, ~union) for step in reader.steps()]
@@ -93,6 +95,7 @@ class _Reader:
         self.device = self.batch.counts.device
         self.bf16 = has_bf16(self.device) if bf16 is None else bf16
         self.valid = torch.as_tensor(part.valid, device=self.device)[:, :, None]
+        self.patches, self.n_patches = model.patches(part.n_neurons), model.n_patches(part.n_neurons)
 
     def precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
@@ -102,23 +105,26 @@ class _Reader:
         return [slice(start, min(start + size, n_trials)) for start in range(0, n_trials, size)]
 
     @torch.inference_mode()
-    def summed(self, step: slice, visible: Bool[ndarray, "N"]) -> Float[Tensor, "k T D"]:
+    def summed(self, step: slice, visible: Bool[ndarray, "N"]) -> Float[Tensor, "k T S D"]:
         """What the visible neurons say: the part of the tokens that counts change. Bins without data say nothing."""
         chosen = torch.as_tensor(np.flatnonzero(visible), device=self.device)
         units, rows = self.model.units, self.batch.unit_rows[chosen]
         counts = self.batch.counts[step].index_select(2, chosen).float()
         said = units.deviation(torch.where(self.valid[step], counts, units.mean[rows]), rows)
-        return said @ units.input[rows]
+        patches = None if self.patches is None else self.patches[chosen]
+        return sum_patches(said, units.input[rows], patches, self.n_patches)
 
     @torch.inference_mode()
-    def signal(self, step: slice, question: Question) -> Float[Tensor, "k T D"]:
+    def signal(self, step: slice, question: Question) -> Float[Tensor, "k T S D"]:
         """The sum of the hidden neurons' signals; in bins without data that of all neurons."""
         signals = self.model.units.hidden_signal[self.batch.unit_rows]
-        hidden = torch.as_tensor(question.hidden, device=self.device)
-        return torch.where(self.valid[step], signals[hidden].sum(0), signals.sum(0))
+        hidden = torch.as_tensor(question.hidden, dtype=signals.dtype, device=self.device)
+        both = torch.stack([hidden, torch.ones_like(hidden)])[None]
+        unsaid, all_unsaid = sum_patches(both, signals, self.patches, self.n_patches)[0]
+        return torch.where(self.valid[step][..., None], unsaid, all_unsaid)
 
     @torch.inference_mode()
-    def rates(self, tokens: Float[Tensor, "k T D"], question: Question) -> Float[ndarray, "k T n"]:
+    def rates(self, tokens: Float[Tensor, "k T S D"], question: Question) -> Float[ndarray, "k T n"]:
         """From tokens to expected counts per bin, in pieces that fit the cache."""
         batch = replace(self.batch, read=torch.as_tensor(question.neurons, device=self.device))
         with self.precision():
@@ -127,4 +133,4 @@ class _Reader:
 
     def _log_rates(self, tokens: Tensor, batch: Batch, question: Question) -> Tensor:
         prompts = torch.full((len(tokens),), int(question.scheme), device=self.device)
-        return self.model.units.read_out(self.model.states(tokens, batch, prompts), batch.unit_rows[batch.read])
+        return self.model.read_out(self.model.states(tokens, batch, prompts), batch)

@@ -1,8 +1,8 @@
-"""MtM with NDT1 tokens: one token per time bin, a prompt that names the masking scheme, and a session token.
+"""MtM: tokens of bins or of patches of neurons, a prompt that names the masking scheme, and a session token.
 
 Zhang, Wang et al., "Towards a universal translator for neural dynamics at single-cell, single-spike resolution",
 NeurIPS 2024, arXiv 2407.14668, sections 3.1 to 3.3; the architecture is Neural Data Transformer 1 (Ye & Pandarinath
-2021).
+2021), or NDT2 (Ye, Collinger, Wehbe & Gaunt 2023) with `patch_neurons`.
 
     counts - mean, hidden -> 0 + learned signal -> [session, prompt, bin 1 ... bin T] -> transformer -> log rates
 
@@ -19,6 +19,7 @@ Deviations, each for one reason:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,13 +27,13 @@ from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 
 from ..masking import Mask, Scheme
-from .stitcher import UnitTable
-from .transformer import Dropout, Transformer
+from .patches import N_PREFIX, n_patches, reads_no_future, sum_patches, token_bins
+from .stitcher import UnitTable, rows_of
+from .transformer import Dropout, Transformer, TransformerConfig
 
-N_PREFIX = 2  # session token, prompt token
 N_TIME_WAVES = 16  # sines and cosines that tell the time from the event
 SHORTEST_WAVE, LONGEST_WAVE = 0.05, 8.0  # s
-MOST_LAYERS, WIDEST = 100, 16_384  # a size beyond these is a mistake, or a file that wants to fill the memory
+MOST_PATCHES = 64  # of a session: 8,192 neurons with patches of 128
 
 
 class UnknownSessionError(ValueError):
@@ -40,24 +41,16 @@ class UnknownSessionError(ValueError):
 
 
 @dataclass(frozen=True)
-class MtMConfig:
-    """Size of the model; the defaults train in minutes on two CPU cores."""
+class MtMConfig(TransformerConfig):
+    """Size and switches of the model."""
 
-    width: int = 128
-    n_layers: int = 3
-    n_heads: int = 4
-    dropout: float = 0.3
-    token_dropout: float = 0.1
     prompted: bool = True  # False: the ablation "MtM not prompted"
+    patch_neurons: int = 0  # neurons per token: 0 all of a bin (NDT1), 128 as in NDT2
 
     def __post_init__(self) -> None:
-        if not (0 < self.n_layers <= MOST_LAYERS and 0 < self.n_heads <= self.width <= WIDEST):
-            size = f"{self.n_layers} layers, width {self.width}, {self.n_heads} heads"
-            raise ValueError(f"{size}; give 1 to {MOST_LAYERS} layers and a width of at most {WIDEST}")
-        if self.width % (2 * self.n_heads):
-            raise ValueError(f"width {self.width} with {self.n_heads} heads; a head needs an even number of channels")
-        if not (0 <= self.dropout <= 0.9 and 0 <= self.token_dropout <= 0.9):
-            raise ValueError(f"dropout {self.dropout}, token dropout {self.token_dropout}; give numbers from 0 to 0.9")
+        super().__post_init__()
+        if self.patch_neurons < 0:
+            raise ValueError(f"{self.patch_neurons} neurons per token; give a positive number, or 0 for all of a bin")
 
 
 @dataclass(frozen=True)
@@ -74,6 +67,8 @@ class Batch:
 class MtM(nn.Module):
     """Log expected counts per bin for every entry of a batch, whether hidden or not."""
 
+    shares_tokens = True  # a token is a sum over neurons, of which questions may share a part
+
     def __init__(self, config: MtMConfig, unit_ids: tuple[str, ...], session_ids: tuple[str, ...]) -> None:
         super().__init__()
         if len(set(unit_ids)) != len(unit_ids):
@@ -85,48 +80,120 @@ class MtM(nn.Module):
         self.prompt = nn.Embedding(len(Scheme), config.width)
         self.time = nn.Linear(2 * N_TIME_WAVES, config.width)
         self.token_dropout = Dropout(config.token_dropout)
-        self.transformer = Transformer(config.width, config.n_heads, config.n_layers, config.dropout)
+        self.transformer = Transformer(config)
         nn.init.zeros_(self.session.weight)  # a session starts as the average session
         nn.init.normal_(self.prompt.weight, std=0.1)
+        self.prompt.requires_grad_(config.prompted)
+        if config.patch_neurons:
+            self.patch = nn.Embedding(MOST_PATCHES, config.width)
+            nn.init.normal_(self.patch.weight, std=0.1)
 
     @property
     def device(self) -> torch.device:
         return self.units.mean.device
 
+    def knows(self, uuid: str) -> bool:
+        return uuid in self._row
+
+    def unit_rows(self, unit_ids: Sequence[str]) -> Int[Tensor, "N"]:
+        """Rows of neurons that the model knows."""
+        return torch.tensor([self._row[uuid] for uuid in unit_ids], dtype=torch.long, device=self.device)
+
     def rows(self, session_id: str, unit_ids: tuple[str, ...]) -> tuple[Int[Tensor, "N"], int]:
         """Row numbers of a session's neurons and of the session; raises UnknownSessionError."""
-        missing = [uuid for uuid in unit_ids if uuid not in self._row]
+        missing = sum(not self.knows(uuid) for uuid in unit_ids)
         if missing or session_id not in self.session_ids:
             raise UnknownSessionError(
-                f"the model was not trained on session {session_id} ({len(missing)} of its {len(unit_ids)} neurons are "
-                f"unknown); train it with `mtm train --session {session_id} --out DIR` or choose a model that knows it"
+                f"the model does not know session {session_id} ({missing} of its {len(unit_ids)} neurons are new to "
+                f"it); fine-tune it with `mtm finetune CHECKPOINT --session {session_id} --out DIR`"
             )
-        rows = torch.tensor([self._row[uuid] for uuid in unit_ids], device=self.device)
-        return rows, self.session_ids.index(session_id)
+        return self.unit_rows(unit_ids), self.session_ids.index(session_id)
 
-    def tokens(self, batch: Batch, hidden: Bool[Tensor, "B T N"]) -> Float[Tensor, "B T D"]:
-        """What the visible entries of each bin say. The first line hides; nothing after it sees the counts again."""
+    def row_tables(self) -> dict[str, nn.Parameter]:
+        """The parameters with one row per neuron or session; all others are the trunk, which animals share."""
+        tables = {f"units.{name}": table for name, table in self.units.named_parameters()}
+        return {**tables, "session.weight": self.session.weight}
+
+    def trunk(self) -> Iterator[tuple[str, nn.Parameter]]:
+        tables = self.row_tables()
+        return ((name, weight) for name, weight in self.named_parameters() if name not in tables)
+
+    def patches(self, n_neurons: int) -> Int[Tensor, "N"] | None:
+        """The patch of each neuron of a session; None: one for all."""
+        size = self.config.patch_neurons
+        return torch.arange(n_neurons, device=self.device) // size if size else None
+
+    def n_patches(self, n_neurons: int) -> int:
+        n = n_patches(n_neurons, self.config.patch_neurons)
+        if n > MOST_PATCHES:
+            raise ValueError(f"{n_neurons} neurons are {n} patches, more than {MOST_PATCHES}; use larger patches")
+        return n
+
+    def tokens(self, batch: Batch, hidden: Bool[Tensor, "B T N"]) -> Float[Tensor, "B T S D"]:
+        """What the visible entries say. The first line hides; nothing after it sees the counts again."""
         visible = torch.where(hidden, self.units.mean[batch.unit_rows], batch.counts.float())
-        return self.units.embed(visible, hidden, batch.unit_rows)
+        return self.embed(visible, hidden, batch.unit_rows)
+
+    def embed(
+        self, visible: Float[Tensor, "B T N"], hidden: Bool[Tensor, "B T N"], rows: Int[Tensor, "N"]
+    ) -> Float[Tensor, "B T S D"]:
+        """Sum over the neurons of a patch: what the visible ones say, and the signal of the hidden ones."""
+        deviation, patches, n = self.units.deviation(visible, rows), self.patches(len(rows)), self.n_patches(len(rows))
+        said = sum_patches(deviation, rows_of(self.units.input, rows), patches, n)
+        return said + sum_patches(hidden.to(deviation.dtype), rows_of(self.units.hidden_signal, rows), patches, n)
 
     def _prefix(self, batch: Batch, prompts: Int[Tensor, "B"]) -> Float[Tensor, "B 2 D"]:
-        session = self.session.weight[batch.session_row].expand(len(prompts), -1)
+        chosen = torch.tensor([batch.session_row], device=prompts.device)
+        session = rows_of(self.session.weight, chosen).expand(len(prompts), -1)
         prompt = self.prompt(prompts) if self.config.prompted else torch.zeros_like(session)
         return torch.stack([session, prompt], dim=1)
 
-    def states(self, tokens: Float[Tensor, "B T D"], batch: Batch, prompts: Int[Tensor, "B"]) -> Float[Tensor, "B T D"]:
-        """The transformer's last states of the bins: the latents that all neurons are read from."""
-        tokens = tokens + self.time(_time_waves(batch.bin_starts))
-        tokens = torch.cat([self._prefix(batch, prompts).to(tokens.dtype), tokens], dim=1)
-        # The prefix turns with the first bin's angle minus two and minus one, whatever the length of the window.
-        positions = torch.arange(tokens.shape[1], device=tokens.device) - N_PREFIX
-        may_read = _may_read(prompts, len(batch.bin_starts))
-        return self.transformer(self.token_dropout(tokens), positions, may_read)[:, N_PREFIX:]
+    def _sequence(self, tokens: Float[Tensor, "B T S D"], batch: Batch, prompts: Int[Tensor, "B"]) -> Tensor:
+        """Prefix, then the tokens bin by bin, each told its time and its patch."""
+        tokens = tokens + self.time(_time_waves(batch.bin_starts))[:, None]
+        if self.config.patch_neurons:
+            tokens = tokens + self.patch.weight[: tokens.shape[2]]
+        return torch.cat([self._prefix(batch, prompts).to(tokens.dtype), tokens.flatten(1, 2)], dim=1)
+
+    def _transformed(self, sequence: Tensor, shape: tuple[int, int], prompts: Int[Tensor, "B"]) -> Tensor:
+        """Last states of the tokens, (B, T, S, D) again; shape: (T, S)."""
+        bins = token_bins(*shape, sequence.device)
+        states = self.transformer(self.token_dropout(sequence), bins, _may_read(prompts, bins))
+        return states[:, N_PREFIX:].unflatten(1, shape)
+
+    def states(
+        self, tokens: Float[Tensor, "B T S D"], batch: Batch, prompts: Int[Tensor, "B"]
+    ) -> Float[Tensor, "B T S D"]:
+        """The transformer's last states: the latents that all neurons are read from."""
+        return self._transformed(self._sequence(tokens, batch, prompts), tuple(tokens.shape[1:3]), prompts)
+
+    def read_out(self, states: Float[Tensor, "B T S D"], batch: Batch) -> Float[Tensor, "B T n"]:
+        """Log expected counts per bin of the neurons to read, each from the token of its patch."""
+        read = torch.arange(len(batch.unit_rows), device=states.device) if batch.read is None else batch.read
+        if not self.config.patch_neurons:
+            return self.units.read_out(states[:, :, 0], batch.unit_rows[read])
+        patches = read // self.config.patch_neurons
+        order = patches.argsort(stable=True)
+        inside = [read[patches == patch] for patch in range(states.shape[2])]
+        found = [self.units.read_out(states[:, :, s], batch.unit_rows[chosen]) for s, chosen in enumerate(inside)]
+        return torch.cat(found, dim=2)[:, :, order.argsort()]
 
     def forward(self, batch: Batch, mask: Mask) -> Float[Tensor, "B T n"]:
         """Log expected counts per bin; hidden entries of `batch.counts` may hold anything, NaN included."""
-        states = self.states(self.tokens(batch, mask.hidden), batch, mask.prompts)
-        return self.units.read_out(states, batch.unit_rows if batch.read is None else batch.unit_rows[batch.read])
+        return self.together([batch], [mask])[0]
+
+    def together(self, batches: Sequence[Batch], masks: Sequence[Mask]) -> list[Float[Tensor, "B T n"]]:
+        """As `forward` for trials of several sessions; those with the same bins and patches share the transformer."""
+        tokens = [self.tokens(batch, mask.hidden) for batch, mask in zip(batches, masks, strict=True)]
+        found: dict[int, Tensor] = {}
+        for shape in dict.fromkeys(tuple(each.shape[1:3]) for each in tokens):
+            like = [i for i, each in enumerate(tokens) if tuple(each.shape[1:3]) == shape]
+            prompts = [masks[i].prompts for i in like]
+            sequences = [self._sequence(tokens[i], batches[i], own) for i, own in zip(like, prompts, strict=True)]
+            states = self._transformed(torch.cat(sequences), shape, torch.cat(prompts))
+            parts = states.split([len(own) for own in prompts])
+            found.update((i, self.read_out(part, batches[i])) for i, part in zip(like, parts, strict=True))
+        return [found[i] for i in range(len(batches))]
 
 
 def _time_waves(bin_starts: Float[Tensor, "T"]) -> Float[Tensor, "T waves"]:
@@ -137,14 +204,9 @@ def _time_waves(bin_starts: Float[Tensor, "T"]) -> Float[Tensor, "T waves"]:
     return torch.cat([phases.sin(), phases.cos()], dim=1).float()
 
 
-def _may_read(prompts: Int[Tensor, "B"], n_bins: int) -> Bool[Tensor, "B 1 S S"] | None:
+def _may_read(prompts: Int[Tensor, "B"], bins: Int[Tensor, "S"]) -> Bool[Tensor, "B 1 S S"] | None:
     """Which token may read which: in trials with the causal prompt no bin reads a later one, directly or not."""
     causal = prompts == Scheme.CAUSAL
     if not bool(causal.any()):
         return None
-    size = n_bins + N_PREFIX
-    past = torch.ones(size, size, dtype=torch.bool, device=prompts.device).tril()
-    past[:N_PREFIX, :N_PREFIX] = True
-    # Bins read the prompt and session tokens. If those read the bins, a bin would see its own future through them.
-    past[:N_PREFIX, N_PREFIX:] = False
-    return past | ~causal[:, None, None, None]
+    return reads_no_future(bins) | ~causal[:, None, None, None]

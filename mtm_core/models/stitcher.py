@@ -8,13 +8,37 @@ code keys its stitchers by the number of neurons, so two sessions of equal size 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 SMALLEST_MEAN = 1e-4  # counts per bin assumed of a neuron that was silent in training
 VARIANCE_FLOOR = 0.05  # counts^2; without it one spike of a near-silent neuron would outweigh all other input
+
+
+class _Rows(torch.autograd.Function):
+    """Rows of a table; the gradient holds these rows only, however many animals the table knows."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.shape = table.shape
+        return table[rows]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (rows,) = ctx.saved_tensors
+        # A copy, not contiguous(): one row of a wider tensor counts as contiguous but keeps the wide stride, by which
+        # torch 2.13 then reads and writes beyond it.
+        values = gradient.clone(memory_format=torch.contiguous_format)
+        return torch.sparse_coo_tensor(rows[None], values, ctx.shape, check_invariants=False), None
+
+
+def rows_of(table: nn.Parameter, rows: Int[Tensor, " n"]) -> Tensor:
+    """table[rows], with a sparse gradient."""
+    return _Rows.apply(table, rows)
 
 
 class UnitTable(nn.Module):
@@ -42,14 +66,6 @@ class UnitTable(nn.Module):
         mean = self.mean[rows]
         return (visible - mean) * (mean + VARIANCE_FLOOR).rsqrt()
 
-    def embed(
-        self, visible: Float[Tensor, "B T N"], hidden: Bool[Tensor, "B T N"], rows: Int[Tensor, "N"]
-    ) -> Float[Tensor, "B T D"]:
-        """Sum over neurons: what the visible ones say, and the signal of the hidden ones."""
-        deviation = self.deviation(visible, rows)
-        signal = hidden.to(deviation.dtype) @ self.hidden_signal[rows]
-        return deviation @ self.input[rows] + signal
-
     def read_out(self, states: Float[Tensor, "B T D"], rows: Int[Tensor, "N"]) -> Float[Tensor, "B T N"]:
         """Log expected counts per bin."""
-        return (states @ self.readout[rows].T).float() + self.bias[rows]
+        return (states @ rows_of(self.readout, rows).T).float() + rows_of(self.bias, rows)

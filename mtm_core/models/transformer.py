@@ -7,6 +7,7 @@ on all its metrics. They take any number of bins, so windows may differ between 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,29 @@ from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 
 LONGEST_PERIOD = 1e4  # bins; slowest rotation, as in the paper
+MOST_LAYERS, WIDEST = 100, 16_384  # a size beyond these is a mistake, or a file that wants to fill the memory
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Size of the transformer; the defaults train in minutes on two CPU cores."""
+
+    width: int = 128
+    n_layers: int = 3
+    n_heads: int = 4
+    dropout: float = 0.3
+    token_dropout: float = 0.1
+    attention_dropout: float = 0.0  # of single attention weights; MtM: 0.4
+
+    def __post_init__(self) -> None:
+        if not (0 < self.n_layers <= MOST_LAYERS and 0 < self.n_heads <= self.width <= WIDEST):
+            size = f"{self.n_layers} layers, width {self.width}, {self.n_heads} heads"
+            raise ValueError(f"{size}; give 1 to {MOST_LAYERS} layers and a width of at most {WIDEST}")
+        if self.width % (2 * self.n_heads):
+            raise ValueError(f"width {self.width} with {self.n_heads} heads; a head needs an even number of channels")
+        dropouts = (self.dropout, self.token_dropout, self.attention_dropout)
+        if not all(0 <= share <= 0.9 for share in dropouts):
+            raise ValueError(f"dropout, token dropout, attention dropout {dropouts}; give numbers from 0 to 0.9")
 
 
 def rotary_angles(positions: Num[Tensor, "S"], head_width: int) -> Float[Tensor, "S half"]:
@@ -30,15 +54,19 @@ def rotate(x: Float[Tensor, "B heads S width"], angles: Float[Tensor, "S half"])
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, may_read: Bool[Tensor, "..."] | None) -> Tensor:
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, may_read: Bool[Tensor, "..."] | None, dropout: Dropout | None = None
+) -> Tensor:
     """Scaled dot-product attention; may_read[..., i, j] says whether token i may read token j (None: all)."""
+    drops = dropout is not None and dropout.training and dropout.cut > 0
     if q.device.type == "cpu" and q.requires_grad:
         # torch's CPU kernel is up to four times slower backwards at 100 tokens than the three steps written out.
         scores = (q * q.shape[-1] ** -0.5).contiguous() @ k.contiguous().transpose(-1, -2)
         if may_read is not None:
             scores = scores.masked_fill(~may_read, -math.inf)
-        return scores.softmax(dim=-1).to(v.dtype) @ v.contiguous()
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=may_read)
+        weights = scores.softmax(dim=-1).to(v.dtype)
+        return (dropout(weights) if drops else weights) @ v.contiguous()
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=may_read, dropout_p=dropout.cut / 256 if drops else 0.0)
 
 
 class Dropout(nn.Module):
@@ -61,16 +89,16 @@ class Dropout(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x))."""
 
-    def __init__(self, width: int, n_heads: int, n_layers: int, dropout: float) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.n_heads = n_heads
+        width, self.n_heads = config.width, config.n_heads
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-        self.dropout = Dropout(dropout)
+        self.dropout, self.attention_dropout = Dropout(config.dropout), Dropout(config.attention_dropout)
         for layer in (self.out, self.down):
             # Residual branches start small, so that depth does not change the scale (GPT-2).
-            nn.init.normal_(layer.weight, std=0.1 / math.sqrt(2 * n_layers))
+            nn.init.normal_(layer.weight, std=0.1 / math.sqrt(2 * config.n_layers))
 
     def forward(
         self, x: Float[Tensor, "B S D"], angles: Float[Tensor, "S half"], may_read: Bool[Tensor, "..."] | None
@@ -78,7 +106,7 @@ class Block(nn.Module):
         n_batch, n_tokens, width = x.shape
         qkv = self.qkv(self.norm_attention(x)).view(n_batch, n_tokens, 3, self.n_heads, width // self.n_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        mixed = attend(rotate(q, angles), rotate(k, angles), v, may_read)
+        mixed = attend(rotate(q, angles), rotate(k, angles), v, may_read, self.attention_dropout)
         x = x + self.dropout(self.out(mixed.transpose(1, 2).reshape(n_batch, n_tokens, width)))
         return x + self.dropout(self.down(F.gelu(self.up(self.norm_mlp(x)))))
 
@@ -86,11 +114,11 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Blocks and a final norm."""
 
-    def __init__(self, width: int, n_heads: int, n_layers: int, dropout: float) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.head_width = width // n_heads
-        self.blocks = nn.ModuleList(Block(width, n_heads, n_layers, dropout) for _ in range(n_layers))
-        self.norm = nn.LayerNorm(width)
+        self.head_width = config.width // config.n_heads
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = nn.LayerNorm(config.width)
 
     def forward(
         self, x: Float[Tensor, "B S D"], positions: Num[Tensor, "S"], may_read: Bool[Tensor, "..."] | None

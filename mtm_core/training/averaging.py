@@ -3,7 +3,8 @@
 While the learning rate is high the weights jump about a better point than any they visit; their average lies near it.
 Validation scores, pooled, of the last weights and of the average: .264 and .279 on 176 trials of 20 bins (1,200 steps),
 .279 and .292 on 257 trials of 50 bins (3,870 steps); the last half was better than the last third or fifth. The average
-reaches back over the last half of the steps whatever their number, so it needs no setting.
+reaches back over the last half of the steps whatever their number, so it needs no setting. A neuron's row counts its
+own steps: those in which its session was in the batch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import copy
 import torch
 
 from ..models.mtm import MtM
+from .optimizer import Optimizers
 
 REACH = 1.0  # the average reaches back over the last 1 / (1 + REACH) of the steps
 
@@ -23,8 +25,15 @@ def start_average(model: MtM) -> MtM:
 
 
 @torch.no_grad()
-def follow(average: MtM, model: MtM, step: int) -> None:
-    """Take the weights after `step` (from 1 on) into the average."""
+def follow(average: MtM, model: MtM, optimizers: Optimizers, step: int) -> None:
+    """Take the weights after `step` (from 1 on) into the average; gradients of that step are still there."""
     share = min(1.0, (1.0 + REACH) / (step + REACH))
-    for mean, weight in zip(average.parameters(), model.parameters(), strict=True):
-        mean.lerp_(weight, share)
+    means = dict(average.named_parameters())
+    for name, weight in model.trunk():
+        means[name].lerp_(weight, share)
+    for name, table in model.row_tables().items():
+        if table.grad is None:
+            continue
+        rows, n_updates = optimizers.rows.updates(table)
+        shares = ((1.0 + REACH) / (n_updates + REACH)).clamp_(max=1.0).view(-1, *[1] * (table.dim() - 1))
+        means[name][rows] = torch.lerp(means[name][rows], table[rows], shares.expand_as(table[rows]))

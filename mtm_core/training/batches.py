@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from ..masking import Mask, Scheme, draw_mask, join, region_codes
+from ..masking import DEFAULT_RATIO, Mask, Scheme, draw_mask, join, region_codes
 from ..models.mtm import Batch, MtM
 from ..session import Trials
 from .config import RATIO_RANGE, TrainConfig
@@ -31,7 +31,7 @@ class DeviceTrials:
     def n_trials(self) -> int:
         return len(self.valid)
 
-    def pick(self, chosen: Int[Tensor, "B"]) -> DeviceTrials:
+    def pick(self, chosen: slice | Int[Tensor, "B"]) -> DeviceTrials:
         return replace(self, batch=replace(self.batch, counts=self.batch.counts[chosen]), valid=self.valid[chosen])
 
     def schemes(self, wanted: tuple[Scheme, ...]) -> tuple[Scheme, ...]:
@@ -56,24 +56,65 @@ def step_generator(seed: int, step: int, device: torch.device) -> torch.Generato
     return torch.Generator(device).manual_seed(seed * 1_000_003 + step)
 
 
-def draw_step(sessions: list[DeviceTrials], config: TrainConfig, step: int) -> tuple[DeviceTrials, Mask]:
-    """Trials of one session (in proportion to its number of trials) and a mask, every scheme on an equal share."""
+Part = tuple[DeviceTrials, Mask]  # trials of one session, and what is hidden in them
+
+
+def draw_step(sessions: list[DeviceTrials], config: TrainConfig, step: int) -> list[Part]:
+    """The batch of a step: some sessions, trials of each, and a mask with every scheme on an equal share."""
     device = sessions[0].valid.device
     rng = step_generator(config.seed, step, device)
-    sizes = torch.tensor([float(s.n_trials) for s in sessions], device=device)
-    session = sessions[int(torch.multinomial(sizes, 1, generator=rng))]
-    n_trials = min(config.batch_size, session.n_trials)
-    part = session.pick(torch.randperm(session.n_trials, generator=rng, device=device)[:n_trials])
-    return part, draw_mixed(part, session.schemes(config.schemes), rng).restrict(part.valid)
+    sizes = torch.tensor([float(s.n_trials) for s in sessions], device=device) ** config.alpha
+    n_sessions = min(config.sessions_per_batch, len(sessions))
+    chosen = torch.multinomial(sizes, n_sessions, generator=rng).tolist()
+    shares = torch.arange(config.batch_size).tensor_split(n_sessions)
+    return [_draw_part(sessions[i], len(share), config, rng) for i, share in zip(chosen, shares, strict=True)]
 
 
-def draw_mixed(part: DeviceTrials, schemes: tuple[Scheme, ...], rng: torch.Generator) -> Mask:
-    """One mask with all schemes, each on its share of the trials."""
+def _draw_part(session: DeviceTrials, n_trials: int, config: TrainConfig, rng: torch.Generator) -> Part:
+    order = torch.randperm(session.n_trials, generator=rng, device=rng.device)
+    part = session.pick(order[: min(n_trials, session.n_trials)])
+    mask = draw_mixed(part, session.schemes(config.schemes), rng, config.fixed_ratios)
+    return part, mask.restrict(part.valid)
+
+
+def pieces(parts: list[Part], weights: list[Tensor], most: int) -> list[list[tuple[Part, Tensor]]]:
+    """The batch in pieces of at most `most` trials, with each trial's weight."""
+    found: list[list[tuple[Part, Tensor]]] = [[]]
+    room = most
+    for (part, mask), weight in zip(parts, weights, strict=True):
+        start = 0
+        while start < part.n_trials:
+            if room == 0:
+                found.append([])
+                room = most
+            rows = slice(start, min(start + room, part.n_trials))
+            found[-1].append(((part.pick(rows), mask.rows(rows)), weight[rows]))
+            start, room = rows.stop, room - (rows.stop - rows.start)
+    return found
+
+
+def share_of(parts: list[Part], weights: list[Tensor], chosen: slice) -> tuple[list[Part], list[Tensor]]:
+    """Some trials of the batch, counted through its parts."""
+    found, kept, first = [], [], 0
+    for (part, mask), weight in zip(parts, weights, strict=True):
+        rows = slice(max(0, chosen.start - first), max(0, min(part.n_trials, chosen.stop - first)))
+        if rows.stop > rows.start:
+            found.append((part.pick(rows), mask.rows(rows)))
+            kept.append(weight[rows])
+        first += part.n_trials
+    return found, kept
+
+
+def draw_mixed(part: DeviceTrials, schemes: tuple[Scheme, ...], rng: torch.Generator, fixed: bool = False) -> Mask:
+    """One mask with all schemes, each on its share of the trials; the few trials of a small part take turns."""
     shape = part.batch.counts.shape
+    if shape[0] < len(schemes):
+        order = torch.randperm(len(schemes), generator=rng, device=rng.device)[: shape[0]]
+        schemes = tuple(schemes[i] for i in order.tolist())
     masks = []
     for scheme, trials in zip(schemes, torch.arange(shape[0]).tensor_split(len(schemes)), strict=True):
         if len(trials):
-            low, high = RATIO_RANGE[scheme]
+            low, high = (DEFAULT_RATIO[scheme],) * 2 if fixed else RATIO_RANGE[scheme]
             ratio = low + (high - low) * float(torch.rand((), generator=rng, device=rng.device))
             masks.append(draw_mask(scheme, (len(trials), *shape[1:]), part.codes, rng, ratio))
     return join(masks)

@@ -33,6 +33,12 @@ class TrainConfig:
     weight_decay: float = 0.01
     gradient_clip: float = 1.0  # norm
     schemes: tuple[Scheme, ...] = MTM_SCHEMES
+    fixed_ratios: bool = False  # True: MtM's ratios instead of ratios drawn anew for every batch
+    sessions_per_batch: int = 1  # trials of a batch come from so many sessions, in equal shares
+    alpha: float = 1.0  # a session is drawn with probability ~ (its training trials)^alpha
+    trunk_learning_rate: float = 1.0  # times learning_rate: what the trunk learns by; 0 trains new rows only
+    rows_first: float = 0.0  # share of the budget in which only the rows of neurons and sessions learn
+    patience: int = 0  # validations without a better score after which a run ends; 0: never
     n_validations: int = 20
     save_every: float = 60.0  # s; what a killed run can lose
     seed: int = 0
@@ -40,6 +46,11 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 1 or not 0 < self.minutes < math.inf:
             raise ValueError(f"{self.steps} steps, {self.minutes} minutes; give more than nothing, and an end")
+        if not 1 <= self.sessions_per_batch <= self.batch_size or not 0 <= self.rows_first <= 1:
+            raise ValueError(
+                f"{self.sessions_per_batch} sessions in a batch of {self.batch_size} trials, {self.rows_first} of the "
+                "budget for rows alone; give at least a trial per session, and a share from 0 to 1"
+            )
         if not self.schemes or self.batch_size < len(self.schemes):
             raise ValueError(f"a batch of {self.batch_size} trials cannot hold {len(self.schemes)} schemes")
 

@@ -15,14 +15,15 @@ import torch
 from torch import Tensor
 
 from ..device import has_bf16, is_out_of_memory
-from ..masking import Mask
 from ..models.mtm import MtM, MtMConfig
 from ..session import Trials
 from .averaging import follow, start_average
-from .batches import DeviceTrials, draw_step, put_on_device
+from .batches import Part, draw_step, pieces, put_on_device, share_of
 from .config import TrainConfig, one_cycle
-from .loss import poisson_loss, trial_weights
+from .loss import Loss, trial_weights
+from .optimizer import Optimizers, clip_gradients
 from .validation import fixed_masks, validate
+from .world import World, together
 
 MOST_SKIPPED = 10  # steps with a loss that is not finite, before the run stops
 
@@ -36,6 +37,7 @@ class Step:
     """What one step did."""
 
     number: int  # 1, 2, ...
+    epoch: float  # trials drawn so far, in units of all training trials
     progress: float  # share of the budget used up
     seconds_left: float
     loss: float  # nats per target entry, schemes averaged; without log count!
@@ -50,16 +52,18 @@ class Run:
 
     model: MtM
     average: MtM  # of the weights, see averaging.py: what is validated and kept
-    optimizer: torch.optim.AdamW
+    optimizers: Optimizers
     step: int = 0
     elapsed: float = 0.0  # s spent in steps and validations
     n_skipped: int = 0
     n_validations: int = 0
+    n_worse: int = 0  # validations since the best one
     micro_batch: int = 0
     best_score: float = -math.inf
     best_step: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    origin: dict[str, str] = field(default_factory=dict)  # checkpoint that the trunk comes from
 
 
 def build_model(config: MtMConfig, sessions: list[Trials], seed: int = 0) -> MtM:
@@ -78,21 +82,23 @@ def build_model(config: MtMConfig, sessions: list[Trials], seed: int = 0) -> MtM
 
 
 def new_run(model: MtM, config: TrainConfig) -> Run:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    return Run(model, start_average(model), optimizer, micro_batch=config.batch_size)
+    return Run(model, start_average(model), Optimizers(model, config), micro_batch=config.batch_size)
 
 
 class Trainer:
     """Runs steps. Long because it alone touches weights; everything it needs is a pure function elsewhere."""
 
-    def __init__(self, run: Run, sessions: list[Trials], config: TrainConfig) -> None:
-        self.run, self.sessions, self.config = run, sessions, config
+    def __init__(self, run: Run, sessions: list[Trials], config: TrainConfig, world: World = World()) -> None:  # noqa: B008
+        self.run, self.sessions, self.config, self.world = run, sessions, config, world
+        if config.batch_size < world.size:
+            raise ValueError(f"{world.size} processes share batches of {config.batch_size} trials; use larger batches")
         self.notices: list[str] = []
         self._load_data()
 
     def _load_data(self) -> None:
         model = self.run.model
         self.device = model.device
+        self.loss = together(Loss(model), [f"model.{name}" for name in model.row_tables()], self.world)
         self.train = [put_on_device(model, trials.select("train")) for trials in self.sessions]
         held = [put_on_device(model, trials.select("validation")) for trials in self.sessions]
         self.validation = [(trials, fixed_masks(trials, self.config.schemes)) for trials in held if trials.n_trials]
@@ -101,10 +107,10 @@ class Trainer:
 
     def steps(self) -> Iterator[Step]:
         """Train until the budget is used up; raises TrainingFailed after ten losses that are not finite."""
-        run, config = self.run, self.config
-        while (progress := config.progress(run.step, run.elapsed)) < 1.0:
+        run = self.run
+        while (progress := self._progress()) < 1.0 and not self._gave_up():
             start = time.perf_counter()
-            loss = self._step(one_cycle(progress, config.learning_rate))
+            loss = self._step(progress)
             run.step += 1
             run.elapsed += time.perf_counter() - start
             scores, is_best = self._validate_when_due()
@@ -112,17 +118,27 @@ class Trainer:
             if run.n_skipped >= MOST_SKIPPED:
                 raise TrainingFailed(f"{run.n_skipped} steps had a loss that is not finite; lower the learning rate")
 
-    def _step(self, learning_rate: float) -> float:
+    def _progress(self) -> float:
+        """Share of the budget used up; the first process's clock counts for all."""
+        return self.config.progress(self.run.step, self.world.agreed(self.run.elapsed, self.device))
+
+    def _gave_up(self) -> bool:
+        return 0 < self.config.patience <= self.run.n_worse
+
+    def _step(self, progress: float) -> float:
         """One update; a loss or gradient that is not finite changes nothing and is counted."""
-        run = self.run
-        for group in run.optimizer.param_groups:
-            group["lr"] = learning_rate
+        run, config = self.run, self.config
+        run.optimizers.set_rate(one_cycle(progress, config.learning_rate))
+        trunk_learns = progress >= config.rows_first and config.trunk_learning_rate > 0
+        for _, weight in run.model.trunk():
+            weight.requires_grad_(trunk_learns)
+        run.model.prompt.requires_grad_(trunk_learns and run.model.config.prompted)
         run.model.train()
         loss = self._gradients()
-        norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), self.config.gradient_clip)
+        norm = clip_gradients(list(run.model.parameters()), config.gradient_clip)
         if math.isfinite(loss) and bool(torch.isfinite(norm)):
-            run.optimizer.step()
-            follow(run.average, run.model, run.step + 1)
+            run.optimizers.step()
+            follow(run.average, run.model, run.optimizers, run.step + 1)
         else:
             run.n_skipped += 1
             self.notices.append(f"step {run.step + 1}: loss or gradient not finite, step skipped ({run.n_skipped})")
@@ -131,29 +147,37 @@ class Trainer:
     def _gradients(self) -> float:
         """Loss and gradients of the current step's batch, in as many pieces as memory demands; no step is lost."""
         while True:
-            part, mask = draw_step(self.train, self.config, self.run.step)
-            self.run.optimizer.zero_grad(set_to_none=True)
+            self.run.model.zero_grad(set_to_none=True)
             try:
-                return self._accumulate(part, mask)
+                return self._accumulate(draw_step(self.train, self.config, self.run.step))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or (self.run.micro_batch == 1 and self.device.type == "cpu"):
                     raise
             self._make_room()
 
-    def _accumulate(self, part: DeviceTrials, mask: Mask) -> float:
-        weights = trial_weights(mask)
-        total = 0.0
-        # Dropout has no generator argument, so torch's own is set for the step and restored after it.
+    def _accumulate(self, parts: list[Part]) -> float:
+        n_trials = sum(part.n_trials for part, _ in parts)
+        parts, weights = share_of(parts, trial_weights([mask for _, mask in parts]), self.world.share(n_trials))
+        total = torch.zeros((), device=self.device)
+        for number, piece in enumerate(pieces(parts, weights, self.run.micro_batch)):
+            loss = self._piece_loss(piece, number)
+            # Processes average the trunk's gradients; the loss is their sum.
+            (loss * self.world.size).backward()
+            total += loss.detach()
+        for table in self.run.model.row_tables().values():
+            if table.grad is not None and self.world.size > 1:
+                table.grad = table.grad / self.world.size
+            self.world.add_rows(table)
+        return float(self.world.total(total))
+
+    def _piece_loss(self, piece: list[tuple[Part, Tensor]], number: int) -> Tensor:
+        """Dropout has no generator argument, so torch's own is set for a piece, the same whoever computes it."""
+        batches = [part.batch for (part, _), _ in piece]
+        masks, weights = [mask for (_, mask), _ in piece], [weight for _, weight in piece]
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(self.config.seed * 1_000_003 + self.run.step)
-            for rows in torch.arange(part.n_trials, device=self.device).split(self.run.micro_batch):
-                piece = part.pick(rows).batch
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bf16(self.device)):
-                    log_rates = self.run.model(piece, mask.rows(rows))
-                loss = poisson_loss(log_rates, piece.counts, mask.rows(rows), weights[rows])
-                loss.backward()
-                total += float(loss.detach())
-        return total
+            torch.manual_seed((self.config.seed * 1_000_003 + self.run.step) * 1_009 + number + self.world.rank)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bf16(self.device)):
+                return self.loss(batches, masks, weights)
 
     def _make_room(self) -> None:
         """Halve the pieces; when one trial is still too much for the card, go on with the processor."""
@@ -165,7 +189,7 @@ class Trainer:
             run.micro_batch = self.config.batch_size
             run.model.to("cpu")
             run.average.to("cpu")
-            for state in run.optimizer.state.values():
+            for _, state in run.optimizers.states():
                 state.update({name: value.cpu() for name, value in state.items()})
             self._load_data()
             self.notices.append("out of memory with one trial at a time: going on with the CPU")
@@ -174,16 +198,17 @@ class Trainer:
 
     def _validate_when_due(self) -> tuple[dict[str, float] | None, bool]:
         run, config = self.run, self.config
-        progress = config.progress(run.step, run.elapsed)
+        progress = self._progress()
         if progress < 1.0 and progress * config.n_validations < run.n_validations + 1:
             return None, False
         start = time.perf_counter()
-        scores = validate(run.average, self.validation, config.schemes)
+        scores = validate(run.average, self.validation, config.schemes, self.world)
         run.elapsed += time.perf_counter() - start
         run.n_validations = max(run.n_validations + 1, int(progress * config.n_validations))
         finite = {name: value for name, value in scores.items() if math.isfinite(value)}
         run.history.append({"step": run.step, "seconds": round(run.elapsed, 1), **finite})
         is_best = scores["mean"] > run.best_score
+        run.n_worse = 0 if is_best else run.n_worse + 1
         if is_best:
             run.best_score, run.best_step = scores["mean"], run.step
             run.best = {name: value.detach().cpu().clone() for name, value in run.average.state_dict().items()}
@@ -192,9 +217,10 @@ class Trainer:
     def _report(self, loss: float, scores: dict[str, float] | None, is_best: bool) -> Step:
         run = self.run
         progress = self.config.progress(run.step, run.elapsed)
+        epoch = run.step * self.config.batch_size / sum(trials.n_trials for trials in self.train)
         left = run.elapsed * (1.0 - progress) / max(progress, 1e-9)
         notices, self.notices = tuple(self.notices), []
-        return Step(run.step, progress, left, loss, scores, is_best, notices)
+        return Step(run.step, epoch, progress, left, loss, scores, is_best, notices)
 
 
 def best_model(run: Run) -> MtM:

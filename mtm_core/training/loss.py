@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Num
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..masking import Mask, Scheme
+from ..models.mtm import Batch, MtM
 
 
-def trial_weights(mask: Mask) -> Float[Tensor, "B"]:
+def trial_weights(masks: Sequence[Mask]) -> list[Float[Tensor, "B"]]:
     """Weight of each target entry, one number per trial: entries of a scheme average, then the schemes average.
 
     MtM sums over targets, so a scheme with fifty times as many targets has fifty times the learning rate.
     """
-    n_targets = torch.zeros(len(Scheme), device=mask.target.device)
-    n_targets.index_add_(0, mask.prompts, mask.target.sum((1, 2)).float())
+    prompts = torch.cat([mask.prompts for mask in masks])
+    n_targets = torch.zeros(len(Scheme), device=prompts.device)
+    n_targets.index_add_(0, prompts, torch.cat([mask.target.sum((1, 2)) for mask in masks]).float())
     n_schemes = (n_targets > 0).sum().clamp_min(1)
-    return 1.0 / (n_targets.clamp_min(1.0)[mask.prompts] * n_schemes)
+    weights = 1.0 / (n_targets.clamp_min(1.0)[prompts] * n_schemes)
+    return list(weights.split([len(mask.hidden) for mask in masks]))
 
 
 def poisson_loss(
@@ -28,3 +33,19 @@ def poisson_loss(
     log_rates = log_rates.masked_fill(~mask.target, 0.0)
     entries = (log_rates.exp() - counts * log_rates).masked_fill(~mask.target, 0.0)
     return (entries.sum((1, 2)) * weights).sum()
+
+
+class Loss(nn.Module):
+    """From trials of several sessions to one number: what DistributedDataParallel wraps."""
+
+    def __init__(self, model: MtM) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batches: Sequence[Batch], masks: Sequence[Mask], weights: Sequence[Tensor]) -> Tensor:
+        found = self.model.together(batches, masks)
+        losses = [
+            poisson_loss(log_rates, batch.counts, mask, weight)
+            for log_rates, batch, mask, weight in zip(found, batches, masks, weights, strict=True)
+        ]
+        return torch.stack(losses).sum()

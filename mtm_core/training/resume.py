@@ -16,14 +16,25 @@ from .config import TrainConfig
 from .loop import Run
 
 NAME = "resume"
-NUMBERS = ("step", "elapsed", "n_skipped", "n_validations", "micro_batch", "best_score", "best_step", "history")
+NUMBERS = (
+    "step",
+    "elapsed",
+    "n_skipped",
+    "n_validations",
+    "n_worse",
+    "micro_batch",
+    "best_score",
+    "best_step",
+    "history",
+)
 
 
-def _settings(sessions: list[Trials], config: TrainConfig, model_config: Any) -> dict[str, Any]:
+def _settings(sessions: list[Trials], config: TrainConfig, run: Run) -> dict[str, Any]:
     """What has to be equal for a run to be the same run."""
     training = {**asdict(config), "schemes": [scheme.label for scheme in config.schemes]}
     training["averaging"] = REACH
-    return {"training": training, "model": asdict(model_config), "data": [identity(trials) for trials in sessions]}
+    data = [identity(trials) for trials in sessions]
+    return {"training": training, "model": asdict(run.model.config), "data": data, "origin": run.origin}
 
 
 def _differences(wanted: dict[str, Any], found: Any) -> str:
@@ -42,7 +53,7 @@ def _moments(run: Run) -> dict[str, Tensor]:
     names = {parameter: name for name, parameter in run.model.named_parameters()}
     return {
         f"optimizer/{names[parameter]}/{key}": value
-        for parameter, state in run.optimizer.state.items()
+        for parameter, state in run.optimizers.states()
         for key, value in state.items()
     }
 
@@ -54,7 +65,7 @@ def save_run(path: Path, run: Run, sessions: list[Trials], config: TrainConfig) 
     best = {f"best/{name}": value for name, value in run.best.items()}
     numbers = {name: getattr(run, name) for name in NUMBERS}
     numbers["best_score"] = run.best_score if run.best else None  # JSON has no -inf
-    facts = {"settings": _settings(sessions, config, run.model.config), "numbers": numbers}
+    facts = {"settings": _settings(sessions, config, run), "numbers": numbers}
     TensorFolder(path, NAME).write({**weights, **_moments(run), **best}, facts)
 
 
@@ -67,7 +78,7 @@ def load_run(path: Path, run: Run, sessions: list[Trials], config: TrainConfig) 
     if not folder.exists():
         return False
     manifest = folder.read_manifest()
-    wanted, found = _settings(sessions, config, run.model.config), manifest.get("settings")
+    wanted, found = _settings(sessions, config, run), manifest.get("settings")
     if wanted != found:
         raise CheckpointError(
             f"{folder.manifest_file}: an unfinished run with other settings ({_differences(wanted, found)}); give the "
@@ -83,10 +94,7 @@ def _restore(run: Run, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> N
     run.best = _under("best/", tensors)
     for name, parameter in run.model.named_parameters():
         if state := _under(f"optimizer/{name}/", tensors):
-            # The step count stays on the CPU, as the optimizer keeps it.
-            run.optimizer.state[parameter] = {
-                key: value.clone() if key == "step" else value.to(parameter.device) for key, value in state.items()
-            }
+            run.optimizers.restore(parameter, state)
     for name in NUMBERS:
         setattr(run, name, numbers[name])
     run.best_score = float("-inf") if numbers["best_score"] is None else numbers["best_score"]

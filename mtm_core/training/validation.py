@@ -7,7 +7,6 @@ one scheme is as good as it can be at its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import torch
 
@@ -18,6 +17,7 @@ from ..masking import MTM_SCHEMES, Mask, Scheme, draw_mask, hold_out_future
 from ..models.mtm import MtM
 from ..predict import MICRO_BATCH, in_pieces
 from .batches import DeviceTrials, step_generator
+from .world import World
 
 # Near the evaluation's masks; the future is hidden as the evaluation does.
 SHARE_HIDDEN = {
@@ -46,12 +46,16 @@ def fixed_masks(trials: DeviceTrials, trained: tuple[Scheme, ...]) -> list[Mask]
 
 @torch.inference_mode()
 def validate(
-    model: MtM, sessions: list[tuple[DeviceTrials, list[Mask]]], trained: tuple[Scheme, ...]
+    model: MtM,
+    sessions: list[tuple[DeviceTrials, list[Mask]]],
+    trained: tuple[Scheme, ...],
+    world: World = World(),  # noqa: B008 (frozen)
 ) -> dict[str, float]:
-    """Bits per spike over the training mean, pooled over neurons: one number per scheme, and the trained ones' mean."""
+    """Bits per spike over the training mean, pooled over neurons, mean over sessions: a number per scheme, and the mean
+    of the trained ones. Several processes take turns with the sessions."""
     scores: dict[Scheme, list[float]] = {}
     device = model.device
-    for trials, masks in sessions:
+    for trials, masks in sessions[world.rank :: world.size]:
         null = model.units.mean[trials.batch.unit_rows].double().cpu().numpy()
         sums: dict[Scheme, SpikeSums] = {}
         for mask in masks:
@@ -62,12 +66,18 @@ def validate(
             total.add(trials.batch.counts.cpu().numpy(), rates.cpu().numpy(), mask.target.cpu().numpy())
         for scheme, by_trial in sums.items():
             scores.setdefault(scheme, []).append(by_trial.total().pooled(null))
-    by_scheme = {scheme: _mean(values) for scheme, values in scores.items()}
-    chosen = _mean(by_scheme[scheme] for scheme in trained if scheme in by_scheme)
-    return {**{scheme.label: value for scheme, value in by_scheme.items()}, "mean": chosen}
+    by_scheme = _over_processes(scores, world, device)
+    known = [by_scheme[scheme] for scheme in trained if not math.isnan(by_scheme.get(scheme, math.nan))]
+    mean = sum(known) / len(known) if known else math.nan
+    return {**{scheme.label: value for scheme, value in by_scheme.items()}, "mean": mean}
 
 
-def _mean(values: Iterable[float]) -> float:
-    """Mean of the numbers that exist: targets without a spike have no score, and must not cost the others theirs."""
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+def _over_processes(scores: dict[Scheme, list[float]], world: World, device: torch.device) -> dict[Scheme, float]:
+    """Mean over sessions of the numbers that exist: targets without a spike have no score, and must not cost others
+    theirs."""
+    sums = torch.zeros(3, len(Scheme), dtype=torch.float64)  # asked, known, sum of the known
+    for scheme, values in scores.items():
+        known = [value for value in values if not math.isnan(value)]
+        sums[:, scheme] = torch.tensor([len(values), len(known), sum(known)], dtype=torch.float64)
+    asked, known, total = world.total(sums.to(device)).tolist()
+    return {s: total[s] / known[s] if known[s] else math.nan for s in Scheme if asked[s]}

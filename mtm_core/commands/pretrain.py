@@ -1,0 +1,41 @@
+"""`mtm pretrain`: one transformer over the recordings of many animals. A session that cannot be used is left out with
+the reason, which the checkpoint keeps beside what was used."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from ..data.simulate import SIMULATED_IDS
+from ..training.config import TrainConfig
+from ..training.loop import build_model
+from ..training.presets import PRESETS
+from .recordings import of_subjects, open_usable
+from .running import Job, train
+from .train import model_settings, train_settings
+
+FULL_BATCH = 4  # sessions in a batch, where the preset says one: what a trunk learns should not be one animal's
+
+
+def pretrain_settings(options: argparse.Namespace) -> TrainConfig:
+    base = PRESETS[options.preset].train
+    n_sessions = options.sessions_per_batch or max(FULL_BATCH, base.sessions_per_batch)
+    alpha = base.alpha if options.alpha is None else options.alpha
+    batch_size = max(base.batch_size, n_sessions * 4)
+    return replace(base, sessions_per_batch=n_sessions, alpha=alpha, batch_size=batch_size)
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.simulated:
+        chosen = list(SIMULATED_IDS)
+    else:
+        chosen = options.sessions or of_subjects(options.subjects, options.cache_dir)
+    sessions, refused = open_usable(chosen, options)
+    base = pretrain_settings(options)
+    base = replace(base, sessions_per_batch=min(base.sessions_per_batch, len(sessions)))
+    config = train_settings(options, base, sessions)
+    n_trials = sum(int((trials.split == "train").sum()) for trials in sessions)
+    print(f"{len(sessions)} sessions, {n_trials} training trials: an epoch is {n_trials / config.batch_size:.0f} steps")
+    model = build_model(model_settings(options), sessions, config.seed)
+    return train(Job(model, sessions, config, Path(options.out), refused=refused, trunk_only=options.trunk), options)

@@ -1,0 +1,45 @@
+"""Settings that belong together, by name: what was published, what two CPU cores do in minutes, what many animals need.
+
+"paper" is MtM (arXiv 2407.14668, appendix B, and the released configuration): hyper-parameters, not architecture. Unit
+table, strict causality, read-out at the mean rate and rotary positions stay as they are here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..models.mtm import MtMConfig
+from .config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model and how to train it; `about` is one line for a person who chooses."""
+
+    model: MtMConfig
+    train: TrainConfig
+    about: str
+    epochs: int = 0  # of the training trials, where the budget is counted so; 0: minutes or steps
+
+
+PRESETS = {
+    "small": Preset(
+        MtMConfig(),
+        TrainConfig(),
+        "0.5 million shared weights; minutes on two CPU cores",
+    ),
+    "paper": Preset(
+        MtMConfig(width=512, n_layers=5, n_heads=8, dropout=0.4, token_dropout=0.2, attention_dropout=0.4),
+        TrainConfig(learning_rate=1e-4, weight_decay=0.01, batch_size=16, fixed_ratios=True),
+        "hyper-parameters of the MtM paper, 1,000 epochs; hours on a GPU",
+        epochs=1000,
+    ),
+    "large": Preset(
+        MtMConfig(width=512, n_layers=8, n_heads=8),
+        TrainConfig(batch_size=256, sessions_per_batch=16, learning_rate=1e-3, alpha=0.5),
+        "16 sessions in a batch of 256 trials; many animals on one or more GPUs",
+    ),
+}
+
+# For a session that the trunk has never seen.
+FINE_TUNING = TrainConfig(trunk_learning_rate=1.0, rows_first=0.0, patience=6)

@@ -1,0 +1,43 @@
+"""A pre-trained trunk for animals it has never seen: its transformer, and new rows for their neurons and sessions.
+
+MtM fine-tunes so (arXiv 2407.14668, section 4.3): a new stitcher and session embedding, then all weights together.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from ..models.mtm import MtM
+from ..session import Trials
+from .loop import build_model
+
+
+@torch.no_grad()
+def transfer(trunk: MtM, sessions: list[Trials], seed: int = 0) -> MtM:
+    """A model of `sessions` with the trunk of another; rows of neurons and sessions that it knows are kept.
+
+    New rows start as they do in a fresh model with the same seed.
+    """
+    model = build_model(trunk.config, sessions, seed)
+    shared = dict(trunk.trunk())
+    for name, weight in model.trunk():
+        weight.copy_(shared[name])
+    _keep_known(trunk, model)
+    return model
+
+
+def _keep_known(trunk: MtM, model: MtM) -> None:
+    known = [uuid for uuid in model.unit_ids if trunk.knows(uuid)]
+    new, old = model.unit_rows(known), trunk.unit_rows(known)
+    for name, table in trunk.units.named_parameters():
+        getattr(model.units, name)[new] = table[old]
+    for session_id in set(model.session_ids) & set(trunk.session_ids):
+        weight = trunk.session.weight[trunk.session_ids.index(session_id)]
+        model.session.weight[model.session_ids.index(session_id)] = weight
+
+
+def trunk_only(model: MtM) -> MtM:
+    """The same trunk without any neuron or session: what can be handed on, as small as it gets."""
+    bare = MtM(model.config, (), ())
+    bare.load_state_dict({**bare.state_dict(), **dict(model.trunk())})
+    return bare.eval()
