@@ -163,6 +163,30 @@ def _add_export_bwb(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", required=True, metavar="DIR")
 
 
+def _add_import_weights(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("import-weights", help="make a checkpoint of the MtM authors' released weights")
+    parser.add_argument("file", metavar="FILE", help="safetensors file; mtm convert-pickle makes one of a pickle")
+    parser.add_argument("--config", required=True, metavar="FILE", help="JSON: sizes, prompts, sessions")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the checkpoint")
+
+
+def _add_predict(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("predict", help="log rates of a checkpoint for counts in a numpy file")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by mtm train or mtm import-weights")
+    parser.add_argument("--counts", required=True, metavar="FILE", help=".npy, trials x bins x neurons")
+    parser.add_argument("--hidden", required=True, metavar="FILE", help=".npy of bool, the same shape")
+    parser.add_argument("--prompt", required=True, metavar="NAME", help=f"one of {', '.join(SCHEMES)}")
+    parser.add_argument("--session", required=True, metavar="ID", help="id of a session, or its unique beginning")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a CUDA card if there is one)")
+    parser.add_argument("--out", required=True, metavar="FILE", help=".npy for the log rates, float32")
+
+
+def _add_convert_pickle(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("convert-pickle", help="tensors of a torch.save file as safetensors, running nothing")
+    parser.add_argument("file", metavar="FILE", help="file written by torch.save")
+    parser.add_argument("--out", required=True, metavar="FILE", help="name of the .safetensors file")
+
+
 def _add_app(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("app", help="open the app in the browser")
     _add_cache(parser)
@@ -186,6 +210,9 @@ def parser() -> argparse.ArgumentParser:
         _add_evaluate,
         _add_decode,
         _add_map,
+        _add_predict,
+        _add_import_weights,
+        _add_convert_pickle,
         _add_export_bwb,
         _add_app,
     )

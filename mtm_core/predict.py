@@ -10,10 +10,10 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, Model
 from .device import is_out_of_memory
 from .masking import Mask
-from .models.mtm import Batch, MtM
+from .models.mtm import Batch
 from .session import Trials
 
 # Trials at a time. Few on a processor, where one block's activations should fit its cache (16 took two thirds of the
@@ -21,7 +21,7 @@ from .session import Trials
 MICRO_BATCH = {"cpu": 16, "cuda": 256}
 
 
-def to_batch(model: MtM, trials: Trials) -> Batch:
+def to_batch(model: Model, trials: Trials) -> Batch:
     """The trials as the model reads them, on its device; raises UnknownSessionError."""
     device = model.device
     rows, session_row = model.rows(trials.session_id, tuple(trials.unit_ids))
@@ -30,7 +30,7 @@ def to_batch(model: MtM, trials: Trials) -> Batch:
 
 
 def predict(
-    model: MtM | Checkpoint, trials: Trials, mask: Mask, neurons: Int[ndarray, " n"] | None = None
+    model: Model | Checkpoint, trials: Trials, mask: Mask, neurons: Int[ndarray, " n"] | None = None
 ) -> Float[ndarray, "K T n"]:
     """Expected counts per bin (float32) of every entry of `trials`, as `mask` lets the model see them.
 
@@ -45,7 +45,7 @@ def predict(
         return in_pieces(model, batch, mask, MICRO_BATCH[batch.counts.device.type]).exp().cpu().numpy()
 
 
-def latents(model: MtM | Checkpoint, trials: Trials, mask: Mask) -> Float[ndarray, "K T D"]:
+def latents(model: Model | Checkpoint, trials: Trials, mask: Mask) -> Float[ndarray, "K T D"]:
     """The transformer's last states of the bins (float32), from which the read-out predicts every neuron.
 
     Arguments and errors as in `predict`: what the mask hides does not reach the latents.
@@ -59,7 +59,7 @@ def latents(model: MtM | Checkpoint, trials: Trials, mask: Mask) -> Float[ndarra
 class _Latents:
     """A model without its read-out."""
 
-    def __init__(self, model: MtM) -> None:
+    def __init__(self, model: Model) -> None:
         self.model = model
 
     def __call__(self, batch: Batch, mask: Mask) -> Tensor:
@@ -67,7 +67,7 @@ class _Latents:
         return states.mean(2)  # over the patches of a bin, if there are several
 
 
-def _prepared(model: MtM | Checkpoint, trials: Trials, mask: Mask) -> tuple[MtM, Batch, Mask]:
+def _prepared(model: Model | Checkpoint, trials: Trials, mask: Mask) -> tuple[Model, Batch, Mask]:
     """Checked arguments, as the model reads them."""
     if isinstance(model, Checkpoint):
         model = model.model

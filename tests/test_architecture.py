@@ -32,6 +32,8 @@ CORE = {
     "models": MODEL,
     "tensorfolder": {"atomic"},
     **{unit: CALCULATION | MODEL | {"atomic", "device", "tensorfolder"} for unit in CALCULATION},
+    "runs": {"paths", "atomic", "__main__", "checkpoint", "tensorfolder"},
+    "experiments": CALCULATION | MODEL | {"data", "atomic", "device", "report", "experiments"},
     "jobs": CALCULATION | MODEL | {"data", "atomic", "device"},
     "report": {"atomic", "regions"},
     "commands": {"report"} | CALCULATION | MODEL | LEAVES | {"data", "jobs"},

@@ -16,7 +16,7 @@ import mtm_core.tensorfolder as tensorfolder
 from mtm_core.atomic import json_sha256, sha256, write_bytes, write_json
 from mtm_core.checkpoint import load_checkpoint, read_manifest, save_checkpoint
 from mtm_core.masking import hold_out_neuron
-from mtm_core.models.mtm import MtM
+from mtm_core.models.mtm import MtM, UnknownSessionError
 from mtm_core.predict import predict
 from mtm_core.tensorfolder import CheckpointError, TensorFolder
 
@@ -179,6 +179,7 @@ def test_huge_files_are_refused_unread(folder):
 OTHER_SIZES = [{name: size} for name in ("width", "n_heads", "n_layers") for size in (0, -16, 10**12)]
 OTHER_SIZES += [{"more": 1}, {"width": "16"}, {"width": 32}, {"n_layers": 3}, {"dropout": 1.0}]
 OTHER_MANIFESTS = [{"format": 2}, {"format": "1"}, {"format": None}, {"model": "ndt2"}]
+OTHER_MANIFESTS += [{"model": model} for model in ("mtm_released", None, ["mtm"], {"mtm": 1})]
 OTHER_MANIFESTS += [{"config": {}}, {"config": None}, {"config": []}]
 OTHER_MANIFESTS += [{"config": {**vars(SIZE), **size}} for size in OTHER_SIZES]
 OTHER_MANIFESTS += [{"unit_ids": ids} for ids in ([], ["x"], ["x"] * 12, None, [{}] * 12)]
@@ -344,3 +345,15 @@ def test_a_model_of_any_size_can_be_saved(tmp_path):
     model = MtM(replace(SIZE, n_layers=1), ("ü-1", "日本"), ("é",))
     save_checkpoint(tmp_path / "new" / "folder", model, {})
     assert load_checkpoint(tmp_path / "new" / "folder").unit_ids == ("ü-1", "日本")
+
+
+def test_a_trunk_without_any_session_can_be_saved_and_loaded(tmp_path):
+    trunk = MtM(SIZE, (), ())
+    save_checkpoint(tmp_path, trunk, {"data": []})
+    loaded = load_checkpoint(tmp_path)
+    assert loaded.session_ids == () and loaded.unit_ids == ()
+    found = loaded.model.state_dict()
+    assert any(len(value) == 0 for value in found.values()) and any(len(value) for value in found.values())
+    assert all(torch.equal(value, found[name]) for name, value in trunk.state_dict().items())
+    with pytest.raises(UnknownSessionError, match="session a "):
+        predict(loaded, TRIALS, hold_out_neuron(TRIALS.counts.shape, 2))

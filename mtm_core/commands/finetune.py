@@ -26,14 +26,16 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.checkpoint}: released weights run as they are; fine-tune a model of this program")
     refuse_twins(options.session, options.cache_dir)
     sessions = [open_trials(each, options) for each in options.session]
-    known = {about["session"]: about for about in pretrained_on(trunk)}
+    seen = pretrained_on(trunk)
+    known = {about["session"]: about for about in seen}
     for trials in sessions:
         refuse_leak(trials, known, twins_of(options.cache_dir))
     base = replace(FINE_TUNING, trunk_learning_rate=0.0, rows_first=0.0) if options.only_stitcher else FINE_TUNING
     config = train_settings(options, base, sessions)
     origin = {"checkpoint": trunk.manifest["hash"]}
     out = Path(options.out)
-    status = train(Job(transfer(trunk.model, sessions, config.seed), sessions, config, out, origin), options)
+    model = transfer(trunk.model, sessions, config.seed)
+    status = train(Job(model, sessions, config, out, origin, seen), options)
     if status or not options.compare:
         return status
     print("from scratch, with the same budget:")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from ..checkpoint import Checkpoint, save_checkpoint
 from ..device import describe, pick_device
@@ -38,6 +39,7 @@ class Job:
     config: TrainConfig
     out: Path
     origin: dict[str, str] = field(default_factory=dict)  # checkpoint that the trunk comes from
+    pretrained_on: list[dict[str, Any]] = field(default_factory=list)  # what that trunk was trained on
     refused: Mapping[str, str] = field(default_factory=dict)  # session -> why it was not used
     trunk_only: bool = False  # keep the shared weights, drop the rows of neurons
 
@@ -181,10 +183,9 @@ def _finish(job: Job, trainer: Trainer, saver: Saver, stopped: str) -> None:
 def save_result(job: Job, trainer: Trainer) -> Checkpoint:
     """The checkpoint: the best weights, calibrated; of a trunk, only what animals share."""
     run = trainer.run
-    about = facts(run, job.sessions, job.config, job.refused)
+    about = facts(run, job.sessions, job.config, job.refused) | {"pretrained_on": job.pretrained_on}
     if job.trunk_only:
-        return save_checkpoint(
-            job.out, trunk_only(best_model(run)), {**about, "data": [], "pretrained_on": about["data"]}
-        )
+        about = {**about, "data": [], "pretrained_on": [*job.pretrained_on, *about["data"]]}
+        return save_checkpoint(job.out, trunk_only(best_model(run)), about)
     model, groups = calibrated(best_model(run), job.sessions, trainer.validation)
     return save_checkpoint(job.out, model, {**about, "calibration": [asdict(group) for group in groups]})

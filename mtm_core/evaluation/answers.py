@@ -18,8 +18,9 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
+from ..checkpoint import Model
 from ..device import has_bf16
-from ..models.mtm import Batch, MtM
+from ..models.mtm import Batch
 from ..models.patches import sum_patches
 from ..predict import MICRO_BATCH, predict, to_batch
 from ..session import Trials
@@ -40,7 +41,7 @@ class Answer:
     last: bool  # of the question's answers
 
 
-def answers(model: MtM, part: Trials, asked: Iterable[Question], bf16: bool | None = None) -> Iterator[Answer]:
+def answers(model: Model, part: Trials, asked: Iterable[Question], bf16: bool | None = None) -> Iterator[Answer]:
     """Answers in the order of the questions, each in steps of some trials; stop iterating to cancel.
 
     Raises UnknownSessionError for a session the model was not trained on.
@@ -87,7 +88,7 @@ def _one_by_one(reader: _Reader, question: Question) -> Iterator[Answer]:
 class _Reader:
     """The trials on the model's device, and the two ends of the model's work on them."""
 
-    def __init__(self, model: MtM, part: Trials, bf16: bool | None) -> None:
+    def __init__(self, model: Model, part: Trials, bf16: bool | None) -> None:
         if model.training:
             raise ValueError("the model is in training mode, where dropout makes predictions random; call model.eval()")
         self.model, self.part = model, part
@@ -95,7 +96,8 @@ class _Reader:
         self.device = self.batch.counts.device
         self.bf16 = has_bf16(self.device) if bf16 is None else bf16
         self.valid = torch.as_tensor(part.valid, device=self.device)[:, :, None]
-        self.patches, self.n_patches = model.patches(part.n_neurons), model.n_patches(part.n_neurons)
+        if model.shares_tokens:
+            self.patches, self.n_patches = model.patches(part.n_neurons), model.n_patches(part.n_neurons)
 
     def precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)

@@ -17,6 +17,7 @@ from numpy import ndarray
 from ..checkpoint import Checkpoint
 from ..device import has_bf16
 from ..masking import Scheme
+from ..models.mtm import MtM
 from ..session import Trials, identity
 from .answers import Answer, answers
 from .metrics import SMALLEST_RATE, SpikeSums
@@ -187,6 +188,7 @@ def model_protocol(model: Checkpoint, trials: Trials, task: str, asking: Asking)
     """The protocol of a model's score."""
     device = model.model.device
     bf16 = has_bf16(device) if asking.bf16 is None else asking.bf16
+    bf16 = bf16 and isinstance(model.model, MtM)  # released weights always run in float32
     grouped = asking.grouped and task in ("co_smoothing", "intra_region")
     return protocol(trials, task, asking.split, {}) | {
         "prompt": PROMPTS.get(task, Scheme.NEURON).label,

@@ -19,6 +19,8 @@ def untrained(checkpoint: Checkpoint, seed: int = 0) -> Checkpoint:
     Keeps the session and split identity of the checkpoint, so that it is scored by the same protocol.
     """
     model = checkpoint.model
+    if not isinstance(model, MtM):
+        raise ValueError("released weights can be asked, not trained; give a checkpoint of this program")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = MtM(model.config, model.unit_ids, model.session_ids)

@@ -67,6 +67,7 @@ class Batch:
 class MtM(nn.Module):
     """Log expected counts per bin for every entry of a batch, whether hidden or not."""
 
+    causal_is_strict = True
     shares_tokens = True  # a token is a sum over neurons, of which questions may share a part
 
     def __init__(self, config: MtMConfig, unit_ids: tuple[str, ...], session_ids: tuple[str, ...]) -> None:
