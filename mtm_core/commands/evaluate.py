@@ -37,11 +37,19 @@ def open_trials(
     """A session and its trials, cut as the checkpoint was trained on it; one it does not know, like its first."""
     known = checkpoint.manifest.get("data")
     if not known:
-        raise ValueError(f"{checkpoint.path}: does not say which data it was trained on; give one from `mtm train`")
+        raise ValueError(f"{checkpoint.path}: {_why_no_session(checkpoint)}")
     session = open_session(session_id or known[0]["session"], cache_dir)
     about = next((about for about in known if about["session"] == session.id), known[0])
     level = level or about["region_level"]
     return session, session.align(about["event"], tuple(about["window"]), about["bin_size"], level)
+
+
+def _why_no_session(checkpoint: Checkpoint) -> str:
+    if checkpoint.manifest.get("pretrained_on"):
+        return "a trunk that knows no neurons; first `mtm finetune` it on a session"
+    if label := checkpoint.manifest.get("label"):
+        return f"{label}; they know no recordings: give counts to `mtm predict`"
+    return "does not say which data it was trained on; give one from `mtm train`"
 
 
 def trials_of(checkpoint: Checkpoint, session_id: str | None, cache_dir: str | None) -> Trials:

@@ -55,14 +55,75 @@ def _add_spread(parser: argparse.ArgumentParser) -> None:
 
 
 def add_ablation(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("ablation", help="train on one masking scheme at a time, and on all: the paper's table")
+    parser = commands.add_parser("ablation", help="train on one masking scheme at a time, and on all")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--session", nargs="+", metavar="EID", help="each is an ablation of its own")
     which.add_argument("--simulated", action="store_true", help="the first simulated session")
     _add_data(parser)
     _add_model(parser)
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME", help=f"of {', '.join(ROWS)}")
-    parser.add_argument("--steps", type=int, metavar="N", help="of every model (default: by the size of the session)")
+    parser.add_argument("--steps", type=_positive, metavar="N", help="of every model (default: by the session)")
     _add_runs(parser)
     _add_spread(parser)
     parser.add_argument("--markdown", metavar="FILE", help="write the tables beside the published numbers")
+
+
+def _size(text: str) -> str:
+    if text == "all" or (text.isdigit() and int(text) > 0):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} sessions; give a positive number, or all")
+
+
+def _positive(text: str) -> int:
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}; give a positive number")
+
+
+def add_scaling(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("scaling", help="what pre-training on other animals brings to one that is held out")
+    parser.add_argument("--animals", nargs="+", required=True, metavar="NAME", help="each is held out in turn")
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        type=_size,
+        default=["1", "3", "7", "all"],
+        metavar="N",
+        help="sessions to pre-train on (default: 1 3 7 all)",
+    )
+    _add_data(parser)
+    _add_model(parser)
+    parser.add_argument("--pretrain-steps-per-session", type=_positive, metavar="N", help="default: 300")
+    parser.add_argument("--steps", type=_positive, metavar="N", help="on each target (default: by its size)")
+    parser.add_argument("--targets", type=_positive, metavar="N", help="sessions of each animal (default: all)")
+    parser.set_defaults(sessions_per_batch=None, alpha=None)
+    _add_runs(parser)
+    parser.add_argument("--figure", metavar="FILE.svg", help="draw bits per spike against the number of sessions")
+
+
+TASKS = ("co_smoothing", "forward_prediction", "intra_region", "inter_region")  # as in mtm_core.evaluation.questions
+BASELINES = (
+    "train_mean",
+    "psth",
+    "condition_psth",
+    "coupling",
+    "reduced_rank",
+    "ridge",
+    "autoregression",
+    "true_rates",
+)
+
+
+def add_score_sessions(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("score-sessions", help="score models and baselines on many sessions in parallel")
+    parser.add_argument("checkpoint", nargs="+", metavar="CHECKPOINT", help="folders; the first is compared with all")
+    parser.add_argument("--cache-dir", metavar="DIR", help="ONE cache with recordings (default: $MTM_CACHE_DIR)")
+    parser.add_argument("--session", nargs="+", metavar="EID", help="default: all sessions of the first checkpoint")
+    parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
+    parser.add_argument("--fast", action="store_true", help="hold out up to 16 neurons at once in co-smoothing")
+    parser.add_argument("--baselines", nargs="+", choices=BASELINES, default=[], help="default: none")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a CUDA card if there is one)")
+    _add_spread(parser)
+    parser.add_argument("--json", metavar="FILE", help="write everything as JSON")
+    parser.add_argument("--csv", metavar="FILE", help="write one line per session, predictor, task and measure")

@@ -16,13 +16,14 @@ from .running import Job, train
 from .train import model_settings, train_settings
 
 FULL_BATCH = 4  # sessions in a batch, where the preset says one: what a trunk learns should not be one animal's
+TRIALS_OF_ONE = 8  # of each session in a batch, at least
 
 
 def pretrain_settings(options: argparse.Namespace) -> TrainConfig:
     base = PRESETS[options.preset].train
     n_sessions = options.sessions_per_batch or max(FULL_BATCH, base.sessions_per_batch)
     alpha = base.alpha if options.alpha is None else options.alpha
-    batch_size = max(base.batch_size, n_sessions * 4)
+    batch_size = max(base.batch_size, n_sessions * TRIALS_OF_ONE)
     return replace(base, sessions_per_batch=n_sessions, alpha=alpha, batch_size=batch_size)
 
 

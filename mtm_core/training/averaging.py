@@ -29,8 +29,8 @@ def follow(average: MtM, model: MtM, optimizers: Optimizers, step: int) -> None:
     """Take the weights after `step` (from 1 on) into the average; gradients of that step are still there."""
     share = min(1.0, (1.0 + REACH) / (step + REACH))
     means = dict(average.named_parameters())
-    for name, weight in model.trunk():
-        means[name].lerp_(weight, share)
+    trunk = dict(model.trunk())
+    torch._foreach_lerp_([means[name] for name in trunk], list(trunk.values()), share)
     for name, table in model.row_tables().items():
         if table.grad is None:
             continue

@@ -69,7 +69,8 @@ class Optimizers:
         settings = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
         tables = list(model.row_tables().values())
         self.rows = RowAdamW(tables, **settings)
-        self.trunk = torch.optim.AdamW([weight for _, weight in model.trunk()], betas=BETAS, eps=EPS, **settings)
+        trunk = [weight for _, weight in model.trunk()]
+        self.trunk = torch.optim.AdamW(trunk, betas=BETAS, eps=EPS, fused=True, **settings)
         self.trunk_share = config.trunk_learning_rate
 
     def each(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
@@ -89,12 +90,9 @@ class Optimizers:
             yield from optimizer.state.items()
 
     def restore(self, parameter: nn.Parameter, state: dict[str, Tensor]) -> None:
-        """Moments of a saved run; torch's AdamW keeps its step count on the CPU, ours counts rows where they are."""
+        """Moments and step counts of a saved run."""
         owner = next(each for each in self.each() if any(parameter is p for p in each.param_groups[0]["params"]))
-        stays = {"step"} if owner is self.trunk else set()
-        owner.state[parameter] = {
-            name: value.clone() if name in stays else value.to(parameter.device) for name, value in state.items()
-        }
+        owner.state[parameter] = {name: value.to(parameter.device) for name, value in state.items()}
 
 
 @torch.no_grad()

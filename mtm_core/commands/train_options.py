@@ -1,0 +1,79 @@
+"""Options of the commands that train. Imports nothing that is slow: `mtm --help` reads this."""
+
+from __future__ import annotations
+
+import argparse
+
+from .experiment_options import LEVELS, PRESETS
+
+SCHEMES = ("neuron", "causal", "intra_region", "inter_region", "temporal", "random_token")  # mtm_core.masking.Scheme
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """What every command that trains takes."""
+    parser.add_argument("--cache-dir", metavar="DIR", help="ONE cache with recordings (default: $MTM_CACHE_DIR)")
+    parser.add_argument("--event", default="stimOn_times", help="trials column to align to (default: %(default)s)")
+    parser.add_argument(
+        "--window",
+        nargs=2,
+        type=float,
+        metavar=("START", "END"),
+        help="s around the event (default: -0.5 1.5, or what exists)",
+    )
+    parser.add_argument("--bin-size", type=float, default=0.02, metavar="S", help="s (default: %(default)s)")
+    parser.add_argument("--region-level", default="beryl", choices=LEVELS)
+    parser.add_argument(
+        "--schemes",
+        nargs="+",
+        choices=SCHEMES,
+        metavar="SCHEME",
+        help=f"masking schemes to mix, of {', '.join(SCHEMES)}",
+    )
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--minutes", type=float, metavar="M", help="training time (default: 5)")
+    budget.add_argument(
+        "--steps", type=int, metavar="N", help="steps instead of minutes; such a run can be repeated exactly"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a CUDA card if there is one)")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the checkpoint")
+
+
+def _add_size(parser: argparse.ArgumentParser) -> None:
+    """What a new model is made of."""
+    parser.add_argument("--preset", choices=PRESETS, default="small", help="settings by name (default: %(default)s)")
+    parser.add_argument("--tokens", choices=("ndt1", "ndt2"), default="ndt1", help="ndt2: patches of 128 neurons")
+    parser.add_argument("--no-prompt", action="store_true", help="do not tell the model the masking scheme")
+    parser.add_argument("--width", type=int, help="channels of the model (default: the preset's)")
+    parser.add_argument("--layers", type=int, help="transformer blocks (default: the preset's)")
+
+
+def add_train(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("train", help="train MtM on one or more sessions, or go on with an interrupted run")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--session", nargs="+", metavar="EID", help="ids of sessions, or unique beginnings of ids")
+    which.add_argument("--simulated", action="store_true", help="the four simulated sessions")
+    _add_training(parser)
+    _add_size(parser)
+
+
+def add_pretrain(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("pretrain", help="train one transformer on the recordings of many animals")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--sessions", nargs="+", metavar="EID", help="ids of sessions, or unique beginnings of ids")
+    which.add_argument("--subjects", nargs="+", metavar="NAME", help="all sessions of these animals")
+    which.add_argument("--simulated", action="store_true", help="the four simulated sessions")
+    _add_training(parser)
+    _add_size(parser)
+    parser.add_argument("--sessions-per-batch", type=int, metavar="N", help="default: 4, or what the preset says")
+    parser.add_argument("--alpha", type=float, help="sessions are drawn with probability ~ trials^ALPHA")
+    parser.add_argument("--trunk", action="store_true", help="keep the shared weights only, not those of the neurons")
+
+
+def add_finetune(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("finetune", help="teach a trained model recordings that it does not know")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by mtm pretrain or mtm train")
+    parser.add_argument("--session", nargs="+", required=True, metavar="EID")
+    _add_training(parser)
+    parser.add_argument("--only-stitcher", action="store_true", help="learn the new neurons, leave the shared weights")
+    parser.add_argument("--compare", action="store_true", help="also train from scratch with the same budget")
