@@ -32,11 +32,11 @@ CORE = {
     "models": MODEL,
     "tensorfolder": {"atomic"},
     **{unit: CALCULATION | MODEL | {"atomic", "device", "tensorfolder"} for unit in CALCULATION},
-    "runs": {"paths", "atomic", "__main__", "checkpoint", "tensorfolder"},
+    "runs": {"paths", "atomic", "__main__", "checkpoint", "tensorfolder", "data"},
     "experiments": CALCULATION | MODEL | {"data", "atomic", "device", "report", "experiments"},
     "jobs": CALCULATION | MODEL | {"data", "atomic", "device"},
     "report": {"atomic", "regions"},
-    "commands": {"report"} | CALCULATION | MODEL | LEAVES | {"data", "jobs"},
+    "commands": {"report", "experiments"} | CALCULATION | MODEL | LEAVES | {"data", "jobs"},
     "__main__": {"commands", "serve", "__init__"},
     "__init__": CALCULATION | MODEL | {"data"},
 }

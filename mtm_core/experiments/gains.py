@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..evaluation.questions import TASKS
 from .paired import paired
 
 SCRATCH = "0"  # size of "from scratch"
@@ -24,7 +25,9 @@ def scores(results: Iterable[dict[str, Any]]) -> pd.DataFrame:
     for result in results:
         about = {name: result[name] for name in ("animal", "session", "size", "n_sessions", "seed")}
         for measure in MEASURES:
-            numbers = {task: found[measure] for task, found in result["tasks"].items() if found[measure] is not None}
+            asked = [task for task in TASKS if task in result["tasks"]]
+            numbers = {task: result["tasks"][task][measure] for task in asked}
+            numbers = {task: value for task, value in numbers.items() if value is not None}
             numbers |= {MEAN: float(np.mean(list(numbers.values())))} if numbers else {}
             lines += [{**about, "measure": measure, "task": task, "value": value} for task, value in numbers.items()]
     return pd.DataFrame(lines)

@@ -78,7 +78,7 @@ def rotate(
     x: Float[Tensor, "B heads S width"], cos: Float[Tensor, "S half"], sin: Float[Tensor, "S half"]
 ) -> Float[Tensor, "B heads S width"]:
     """Turn queries or keys, so that their product depends on the distance between two bins."""
-    if x.device.type == "cpu" and x.requires_grad:
+    if x.device.type == "cpu" and x.requires_grad and not torch.compiler.is_compiling():
         return _Rotation.apply(x, cos, sin)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
@@ -110,7 +110,7 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.cut == 0:
             return x
-        if x.device.type != "cpu":
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
             return F.dropout(x, self.cut / 256)
         words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
         # 1 from `cut` on, else 0; comparisons, whose result is bool, are many times slower to make and to convert.

@@ -13,6 +13,7 @@ from .words import TASKS
 WIDTH, HEIGHT = 300, 230  # px of a panel
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 26, 44
 MEASURES = {"mean": "mean over neurons", "pooled": "pooled over spikes"}
+NOTES = ("solid: fine-tuned; dashed: from scratch", "whiskers: 95 % interval of the gain, paired over targets")
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #1f2933; } .tick { font-size: 11px; fill: #5d6875; }
 .title { font-weight: 600; } .grid { stroke: #e4e8ec; } .zero { stroke: #aab4bf; } svg { background: #ffffff; }
@@ -34,11 +35,10 @@ def scaling_figure(gains: Sequence[Mapping[str, Any]]) -> Markup:
             if chosen:
                 place = Markup('<g transform="translate({} {})">{}</g>')
                 panels.append(place.format(column * WIDTH, row * HEIGHT, _panel(chosen)))
-    size = (WIDTH * max(1, len(tasks)), HEIGHT * max(1, len(measures)) + 24)
-    note = "solid: fine-tuned; dashed: from scratch; whiskers: 95 % interval of the gain, paired over target sessions"
+    size = (WIDTH * max(1, len(tasks)), HEIGHT * max(1, len(measures)) + 40)
     head = Markup('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" width="{}" height="{}">')
     style = Markup("<style>") + Markup(STYLE) + Markup("</style>")  # noqa: S704 (ours)
-    foot = text(LEFT, size[1] - 8, note, "tick")
+    foot = Markup("").join(text(LEFT, size[1] - 8 - 16 * (1 - i), note, "tick") for i, note in enumerate(NOTES))
     return head.format(*size, *size) + style + Markup("").join(panels) + foot + Markup("</svg>\n")
 
 
@@ -56,7 +56,7 @@ def _panel(gains: Sequence[Mapping[str, Any]]) -> Markup:
     numbers = [each["n_sessions"] for each in gains]
     x = Scale(min(numbers) / 1.3, max(numbers) * 1.3, LEFT, WIDTH - RIGHT, log=True)
     first = gains[0]
-    title = f"{TASKS.get(first['task'], first['task'])}, {MEASURES[first['measure']]}"
+    title = f"{TASKS.get(first['task'], first['task'].capitalize())}, {MEASURES[first['measure']]}"
     parts = [text(LEFT, TOP - 10, title, "title"), axis_y(y, LEFT, WIDTH - RIGHT, "bits per spike")]
     points = [(x(each["n_sessions"]), y(each["tuned"])) for each in gains]
     parts += [line(a, b, "tuned") for a, b in zip(points, points[1:], strict=False)]

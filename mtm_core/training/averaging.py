@@ -36,4 +36,5 @@ def follow(average: MtM, model: MtM, optimizers: Optimizers, step: int) -> None:
             continue
         rows, n_updates = optimizers.rows.updates(table)
         shares = ((1.0 + REACH) / (n_updates + REACH)).clamp_(max=1.0).view(-1, *[1] * (table.dim() - 1))
-        means[name][rows] = torch.lerp(means[name][rows], table[rows], shares.expand_as(table[rows]))
+        mean = means[name].index_select(0, rows).lerp_(table.index_select(0, rows), shares)
+        means[name].index_copy_(0, rows, mean)

@@ -94,7 +94,11 @@ def pieces(parts: list[Part], weights: list[Tensor], most: int) -> list[list[tup
 
 
 def share_of(parts: list[Part], weights: list[Tensor], chosen: slice) -> tuple[list[Part], list[Tensor]]:
-    """Some trials of the batch, counted through its parts."""
+    """Some trials of the batch, counted through its parts; in place of none, one that weighs nothing: a process must
+    go through all steps of the others, who wait for its gradients."""
+    if chosen.start >= chosen.stop:
+        (part, mask), one = parts[0], slice(0, 1)
+        return [(part.pick(one), mask.rows(one))], [torch.zeros_like(weights[0][one])]
     found, kept, first = [], [], 0
     for (part, mask), weight in zip(parts, weights, strict=True):
         rows = slice(max(0, chosen.start - first), max(0, min(part.n_trials, chosen.stop - first)))

@@ -19,6 +19,7 @@ from ..models.mtm import MtM, MtMConfig
 from ..session import Trials
 from .averaging import follow, start_average
 from .batches import Part, draw_step, pieces, put_on_device, share_of
+from .compiling import compile_parts, pays
 from .config import TrainConfig, one_cycle
 from .loss import Loss, trial_weights
 from .optimizer import Optimizers, clip_gradients
@@ -98,7 +99,11 @@ class Trainer:
     def _load_data(self) -> None:
         model = self.run.model
         self.device = model.device
-        self.loss = together(Loss(model), [f"model.{name}" for name in model.row_tables()], self.world)
+        may_freeze = self.config.trunk_learning_rate == 0 or self.config.rows_first > 0
+        loss = Loss(model)
+        if pays(self.device, self.config):
+            compile_parts(loss)
+        self.loss = together(loss, [f"model.{name}" for name in model.row_tables()], self.world, may_freeze)
         self.train = [put_on_device(model, trials.select("train")) for trials in self.sessions]
         held = [put_on_device(model, trials.select("validation")) for trials in self.sessions]
         self.validation = [(trials, fixed_masks(trials, self.config.schemes)) for trials in held if trials.n_trials]
@@ -151,7 +156,9 @@ class Trainer:
             try:
                 return self._accumulate(draw_step(self.train, self.config, self.run.step))
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or (self.run.micro_batch == 1 and self.device.type == "cpu"):
+                # Several processes would have to agree on smaller pieces while some wait for gradients.
+                last = self.world.size > 1 or (self.run.micro_batch == 1 and self.device.type == "cpu")
+                if last or not is_out_of_memory(error):
                     raise
             self._make_room()
 
@@ -171,11 +178,12 @@ class Trainer:
         return float(self.world.total(total))
 
     def _piece_loss(self, piece: list[tuple[Part, Tensor]], number: int) -> Tensor:
-        """Dropout has no generator argument, so torch's own is set for a piece, the same whoever computes it."""
+        """Dropout has no generator argument, so torch's own is set for a piece; no two pieces of a step share it."""
         batches = [part.batch for (part, _), _ in piece]
         masks, weights = [mask for (_, mask), _ in piece], [weight for _, weight in piece]
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed((self.config.seed * 1_000_003 + self.run.step) * 1_009 + number + self.world.rank)
+            own = number * self.world.size + self.world.rank
+            torch.manual_seed((self.config.seed * 1_000_003 + self.run.step) * 1_009 + own)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bf16(self.device)):
                 return self.loss(batches, masks, weights)
 
@@ -188,6 +196,7 @@ class Trainer:
         else:
             run.micro_batch = self.config.batch_size
             run.model.to("cpu")
+            run.model.transformer._compiled_call_impl = None  # compiled for the card
             run.average.to("cpu")
             for _, state in run.optimizers.states():
                 state.update({name: value.cpu() for name, value in state.items()})

@@ -40,12 +40,12 @@ class Loss(nn.Module):
 
     def __init__(self, model: MtM) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.of_targets = model, poisson_loss
 
     def forward(self, batches: Sequence[Batch], masks: Sequence[Mask], weights: Sequence[Tensor]) -> Tensor:
         found = self.model.together(batches, masks)
         losses = [
-            poisson_loss(log_rates, batch.counts, mask, weight)
+            self.of_targets(log_rates, batch.counts, mask, weight)
             for log_rates, batch, mask, weight in zip(found, batches, masks, weights, strict=True)
         ]
         return torch.stack(losses).sum()

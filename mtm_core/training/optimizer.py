@@ -46,20 +46,24 @@ class RowAdamW(torch.optim.Optimizer):
         return state
 
     def _update(self, table: nn.Parameter, rows: Int[Tensor, " n"], gradient: Tensor, group: dict[str, Any]) -> None:
+        # index_select and index_copy_ move whole rows; brackets move numbers.
         state = self._state(table)
-        state["step"][rows] += 1
-        mean = state["exp_avg"][rows].lerp_(gradient, 1 - BETAS[0])
-        square = state["exp_avg_sq"][rows].lerp_(gradient.square(), 1 - BETAS[1])
-        state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
-        n = state["step"][rows].view(-1, *[1] * (table.dim() - 1))
+        kept = state["step"], state["exp_avg"], state["exp_avg_sq"]
+        n, mean, square, old = (each.index_select(0, rows) for each in (*kept, table))
+        n += 1
+        mean.lerp_(gradient, 1 - BETAS[0])
+        square.lerp_(gradient.square(), 1 - BETAS[1])
+        for each, value in zip(kept, (n, mean, square), strict=True):
+            each.index_copy_(0, rows, value)
+        n = n.view(-1, *[1] * (table.dim() - 1))
         scale = (square / (1 - BETAS[1] ** n)).sqrt_().add_(EPS)
-        decayed = table[rows] * (1 - group["lr"] * group["weight_decay"])
-        table[rows] = decayed.sub_(group["lr"] * mean / (1 - BETAS[0] ** n) / scale)
+        old.mul_(1 - group["lr"] * group["weight_decay"])
+        table.index_copy_(0, rows, old.sub_((mean / scale).mul_(group["lr"] / (1 - BETAS[0] ** n))))
 
     def updates(self, table: nn.Parameter) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
         """The rows that the last step touched, and how often each has been so far."""
         rows = table.grad.coalesce().indices()[0]
-        return rows, self.state[table]["step"][rows]
+        return rows, self.state[table]["step"].index_select(0, rows)
 
 
 class Optimizers:

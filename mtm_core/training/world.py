@@ -48,9 +48,11 @@ class World:
         """Add up the sparse gradients of all processes; each sends its rows once, padded to the longest list."""
         if self.size == 1:
             return
-        own = torch.sparse_coo_tensor(table.shape, device=table.device) if table.grad is None else table.grad
-        own = own.coalesce()
-        rows, values = own.indices()[0], own.values()
+        if table.grad is None:  # no other process knows that, and all wait for these rows
+            rows, values = torch.zeros(0, dtype=torch.long, device=table.device), table.new_zeros(0, *table.shape[1:])
+        else:
+            own = table.grad.coalesce()
+            rows, values = own.indices()[0], own.values()
         sizes = [torch.zeros(1, dtype=torch.long, device=table.device) for _ in range(self.size)]
         dist.all_gather(sizes, torch.tensor([len(rows)], device=table.device))
         most = int(max(sizes))
@@ -59,7 +61,7 @@ class World:
         kept = [slice(0, int(size)) for size in sizes]
         rows = torch.cat([each[keep] for each, keep in zip(all_rows, kept, strict=True)])
         values = torch.cat([each[keep] for each, keep in zip(all_values, kept, strict=True)])
-        table.grad = torch.sparse_coo_tensor(rows[None], values, table.shape).coalesce()
+        table.grad = torch.sparse_coo_tensor(rows[None], values, table.shape, check_invariants=False).coalesce()
 
     def _gathered(self, value: Tensor) -> list[Tensor]:
         found = [torch.empty_like(value) for _ in range(self.size)]
@@ -76,7 +78,12 @@ def join_world(device: torch.device) -> World:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return World()
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        store, rank, size = next(dist.rendezvous("env://"))
+        if os.environ.get("LOCAL_WORLD_SIZE") == str(size):
+            # After a crash torchrun starts all again with the same store, where some would find the addresses of the
+            # dead. With several machines, each counts its own starts, and torchrun makes them meet anew.
+            store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", store=store, rank=rank, world_size=size)
     return World(dist.get_rank(), dist.get_world_size())
 
 
@@ -92,9 +99,14 @@ def own_device(device: torch.device) -> torch.device:
     return device
 
 
-def together(module: nn.Module, tables: list[str], world: World) -> nn.Module:
-    """The module, with the gradients of all its parameters but the named tables averaged over the processes."""
+def together(module: nn.Module, tables: list[str], world: World, may_freeze: bool = False) -> nn.Module:
+    """The module, with the gradients of all its parameters but the named tables averaged over the processes.
+
+    may_freeze: some of the other parameters may have no gradient in some steps, the same in all processes.
+    """
     if world.size == 1:
         return module
-    nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, tables)
-    return nn.parallel.DistributedDataParallel(module)
+    parallel = nn.parallel.DistributedDataParallel
+    parallel._set_params_and_buffers_to_ignore_for_model(module, tables)
+    # Buffers are statistics of the recordings, the same everywhere; by default all of them would travel in every step.
+    return parallel(module, forward_sync_buffers=False, find_unused_parameters=may_freeze)
