@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 
 from . import __version__
@@ -162,11 +164,22 @@ def _run(options: argparse.Namespace) -> int:
     return import_module(f".commands.{options.command.replace('-', '_')}", __package__).run(options)
 
 
+@contextmanager
+def _first_speaks() -> Iterator[None]:
+    """Of several processes that torchrun started, only the first prints; errors are told by all."""
+    if os.environ.get("RANK", "0") == "0":
+        yield
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        yield
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 refused with a sentence on standard error, 130 interrupted."""
     options = parser().parse_args(arguments)
     try:
-        return _run(options)
+        with _first_speaks():
+            return _run(options)
     except (ValueError, OSError, RuntimeError) as error:
         # Expected refusals carry a sentence for the user; a traceback would hide it.
         print(f"mtm: {error}", file=sys.stderr)

@@ -31,6 +31,8 @@ def _keep_known(trunk: MtM, model: MtM) -> None:
     new, old = model.unit_rows(known), trunk.unit_rows(known)
     for name, table in trunk.units.named_parameters():
         getattr(model.units, name)[new] = table[old]
+    # Bins may be of another length now, and means are counts per bin.
+    model.units.bias[new] += (model.units.mean[new] / trunk.units.mean[old]).log()
     for session_id in set(model.session_ids) & set(trunk.session_ids):
         weight = trunk.session.weight[trunk.session_ids.index(session_id)]
         model.session.weight[model.session_ids.index(session_id)] = weight
