@@ -19,7 +19,7 @@ from .analyses import decoding as decoding_analysis
 from .analyses import information
 from .analyses import scores as score_analysis
 from .analyses import single_neuron as neuron_analysis
-from .pages import decoding, explore, scores, single_neuron
+from .pages import decoding, explore, scores, single_neuron, train
 from .pages import map as map_page
 from .spec import Spec
 from .state import State, View, Work
@@ -67,6 +67,7 @@ PAGES = (
             "context": ("What the regions lose", information.context),
         },
     ),
+    Page("train", "Train", train.page),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -20,11 +21,14 @@ from mtm_core.device import pick_device
 from mtm_core.masking import region_codes
 from mtm_core.paths import assets_dir
 from mtm_core.regions import map_regions, region_color, sort_regions
+from mtm_core.runs import Run, list_runs, runs_dir
 from mtm_core.session import Trials
 from mtm_core.tensorfolder import TensorFolder
 
 from .words import plain
 
+RUNS_FRESH = 0.5  # s
+_listed: dict[str, Any] = {}  # the runs, and when they were read
 MAX_TEST_TRIALS = 32  # of the scores shown while one plays; the page of scores uses all
 NEW_SESSION_WINDOW = (-0.5, 1.5)  # s
 NEW_SESSION_BIN = 0.02  # s; the bin of the published models, for sessions no model prescribes one
@@ -121,9 +125,30 @@ def device_name() -> str:
     return pick_device().type.upper()
 
 
-@cache
 def models() -> dict[str, Path]:
-    """Checkpoint folders by name: the bundled ones and those in the folders that MTM_CHECKPOINTS lists."""
+    """Checkpoint folders by name: the bundled ones, those below MTM_CHECKPOINTS, and results of runs that have ended.
+
+    A name never gets other weights, as results are kept by it: a run that may go on is not listed, ids are not reused.
+    """
+    return {**{run.id: run.folder for run in runs_now() if run.has_result}, **_installed()}
+
+
+def runs_now() -> list[Run]:
+    """All training runs, the newest first, read at most every RUNS_FRESH seconds however many visitors ask."""
+    now, folder = time.monotonic(), runs_dir()
+    if _listed.get("folder") != folder or now - _listed["at"] > RUNS_FRESH:
+        _listed.update(folder=folder, at=now, runs=list_runs())
+    return _listed["runs"]
+
+
+def runs_changed() -> None:
+    """What is known of the runs is out of date."""
+    _listed.clear()
+
+
+@cache
+def _installed() -> dict[str, Path]:
+    """The bundled models, and those below the folders that MTM_CHECKPOINTS lists, by name of folder."""
     extra = filter(None, os.environ.get("MTM_CHECKPOINTS", "").split(os.pathsep))
     roots = [assets_dir() / "checkpoints", *map(Path, extra)]
     found: dict[str, Path] = {}
@@ -147,7 +172,7 @@ def recording(session: str, model: str) -> Recording:
     if session not in catalogue():
         raise ValueError(f"there is no recording named {plain(session)}; pick one from the list")
     entry = catalogue()[session]
-    trained = {about["session"]: about for about in checkpoint(model).manifest["data"]}
+    trained = {about["session"]: about for about in checkpoint(model).manifest.get("data", ())}
     known, opened = session in trained, open_session(session)
     if known:
         about = trained[session]

@@ -122,5 +122,6 @@ def unknown_session(recording: Recording) -> str:
     session = recording.entry.id
     return (
         "This model has not been trained on this recording: rasters and masks work, reconstructions and scores do not. "
-        f"Train one with: mtm train --session {session} --out runs/{session} and open the app with MTM_CHECKPOINTS=runs"
+        f"Fine-tune it on this recording (page Train), or train one with: mtm train --session {session} "
+        f"--out runs/{session} and open the app with MTM_CHECKPOINTS=runs"
     )

@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 HAND = "hand"
 SCHEMES = ("neuron", "causal", "intra_region", "inter_region", "temporal", "random_token")
 SORTS = ("region", "rate", "similarity")
-PAGES = ("explore", "scores", "neuron", "decoding", "map")
+PAGES = ("explore", "scores", "neuron", "decoding", "map", "train")
+TRAINING = ("scratch", "pretrain", "finetune")  # what the page "train" is set to
 TASKS = ("co_smoothing", "forward_prediction", "intra_region", "inter_region")
 TABS = ("scores", "session", "leak", "help")  # of the page "explore"
 LEVELS = ("allen", "beryl", "cosmos")
@@ -77,6 +78,7 @@ class Spec:
     page: str = "explore"
     level: str = ""  # of the regions that scores are summed up by; "" = as the model was trained
     tab: str = "scores"
+    train: str = "scratch"
     hide: Hide = field(default_factory=Hide)
     scoring: Scoring = field(default_factory=Scoring)
 
@@ -192,6 +194,7 @@ _VIEW = {
     "page": _Key(_one_of(PAGES)),
     "level": _Key(_one_of(LEVELS)),
     "tab": _Key(_one_of(TABS)),
+    "train": _Key(_one_of(TRAINING)),
 }
 _HIDE = {
     "scheme": _Key(_one_of((HAND, *SCHEMES))),

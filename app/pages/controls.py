@@ -6,16 +6,18 @@ import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 
+from ..analyses.models import model_labels
 from ..compute import default_prompt, default_ratio
-from ..recordings import catalogue, device_name, models
+from ..recordings import catalogue, device_name
 from ..sentences import trial_sentence
 from ..spec import HAND, SCHEMES, SORTS, Hide, Spec
 from ..state import State
 from ..words import PROMPT_NAMES, SCHEME_NAMES
-from .parts import Announce, bind, button, follow, heading, offer
+from .parts import Announce, bind, button, follow, heading, offer, repeat
 
 NARROW = {"size": "small", "sizing_mode": "stretch_width", "margin": (6, 12)}
 SMALL = {"margin": (0, 12, 4, 12), "styles": {"font-size": "12.5px", "opacity": ".8"}}
+NEW_MODELS = 3000  # ms between looks for models that were not there before
 WINDOW = "Hide a time window"
 WRAP = {"& .MuiMenuItem-root": {"whiteSpace": "normal"}}
 
@@ -44,10 +46,21 @@ def _recording(state: State) -> list[pn.viewable.Viewable]:
         sx=WRAP,
         **NARROW,
     )
-    model = pmui.Select(label="Model", options=list(models()), value=state.spec.model, **NARROW)
+    model = pmui.Select(label="Model", options=model_labels(), value=state.spec.model, sx=WRAP, **NARROW)
     bind(state, sessions, lambda spec: spec.session, lambda value: open_session(state, value))
+    _offer_new_models(state, model)  # first: a value that is not among the options would be turned back
     bind(state, model, lambda spec: spec.model, lambda value: state.go(model=value))
     return [sessions, _facts(state), model]
+
+
+def _offer_new_models(state: State, model: pmui.Select) -> None:
+    """Runs end while visitors look at other pages: their models appear in the list by themselves."""
+
+    def look() -> None:
+        offer(model, model_labels())
+
+    repeat(state, look, NEW_MODELS)
+    follow(state, ["spec"], look)
 
 
 def open_session(state: State, session: str) -> None:

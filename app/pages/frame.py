@@ -10,6 +10,7 @@ import panel_material_ui as pmui
 import param
 from panel.custom import JSComponent
 
+from ..analyses.models import model_facts
 from ..sentences import unknown_session
 from ..spec import Spec, decode, encode
 from ..state import Job, State
@@ -63,7 +64,7 @@ class Navigation(JSComponent):
     a { color: inherit; text-decoration: none; font-size: 15px; padding: 12px 12px 9px; white-space: nowrap;
       border-bottom: 3px solid transparent; opacity: .85; }
     a:hover { opacity: 1; background: rgba(255, 255, 255, .08); }
-    @media (max-width: 600px) { nav { margin: 0 -12px; } a { font-size: 13.5px; padding: 15px 6px 12px; } }
+    @media (max-width: 600px) { nav { margin: 0 -12px; } a { font-size: 12.5px; padding: 15px 4px 12px; } }
     a[aria-current] { opacity: 1; font-weight: 600; border-bottom-color: currentColor; }
     a:focus-visible { outline: 2px solid currentColor; outline-offset: -3px; }
     """
@@ -142,16 +143,23 @@ def places(state: State, builders: Mapping[str, Callable[[State], Any]]) -> pn.C
 
 def warning(state: State) -> pn.viewable.Viewable:
     """What the visitor must know before reading the pictures; hidden when there is nothing to say."""
-    line = Announce(label="alert", visible=False, sizing_mode="stretch_width", margin=(10, 14, 0, 14))
-    line.styles = {"padding": "8px 12px", "border-left": "4px solid #d98e04", "background": "rgba(217, 142, 4, .12)"}
+    line = Announce(label="alert", sizing_mode="stretch_width", margin=0)
+    tune = button(
+        state, "Fine-tune this model on this recording", lambda: state.go(page="train", train="finetune"), visible=False
+    )
+    box = pn.Column(line, tune, sizing_mode="stretch_width", margin=(10, 14, 0, 14), visible=False)
+    box.styles = {"padding": "8px 12px", "border-left": "4px solid #d98e04", "background": "rgba(217, 142, 4, .12)"}
 
     def draw() -> None:
-        unknown = unknown_session(state.picture.recording) if state.picture is not None else ""
-        line.text = " ".join(filter(None, [state.message, unknown, untrained_prompt(state)]))
-        line.visible = bool(line.text)
+        training = state.spec.page == "train"  # where a model need not know the recording
+        unknown = unknown_session(state.picture.recording) if state.picture is not None and not training else ""
+        model = model_facts(state.spec.model)
+        about = f"{model.label}." if model.warning and not training else ""
+        line.text = " ".join(filter(None, [state.message, about, unknown, untrained_prompt(state)]))
+        tune.visible, box.visible = bool(unknown) and not model.released, bool(line.text)
 
     follow(state, ["picture", "message", "spec"], draw)
-    return line
+    return box
 
 
 def untrained_prompt(state: State) -> str:

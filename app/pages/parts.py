@@ -26,17 +26,21 @@ TIGHT = {"minWidth": 0, "paddingLeft": "9px", "paddingRight": "9px", "whiteSpace
 TEXTS = Path(__file__).parent.parent / "text"
 
 
-def follow(state: State, names: Sequence[str], draw: Callable[[], None], page: str = "", tab: str = "") -> None:
+def follow(
+    state: State, names: Sequence[str], draw: Callable[[], None], page: str = "", tab: str = ""
+) -> Callable[..., None]:
     """Call draw now and whenever one of the parameters changed.
 
     With `page`, or a `tab` of Explore, only while that is open; what was missed meanwhile is drawn when it opens again.
     Drawing happens on the document's next tick: results arrive outside its lock, and a burst becomes one drawing.
+    Returns what asks for the same drawing once more, for changes that the state does not know.
     """
     part = _Part(state, draw, "explore" if tab else page, tab)
     state.param.watch(part.later, list(names))
     if part.page and "spec" not in names:
         state.param.watch(part.opened, ["spec"])
     part.tick()
+    return part.later
 
 
 class _Part:
@@ -69,6 +73,26 @@ class _Part:
     def opened(self, *_: Any) -> None:
         if self.missed and not self.closed:
             self.later()
+
+
+def repeat(state: State, act: Callable[[], None], period: int, page: str = "") -> None:
+    """Call act every `period` ms, with `page` only while that is open; it ends with the visitor.
+
+    Bokeh's clock, not Panel's: every tick of that one marks the whole process as busy and free again, of which all
+    pages of all visitors are told, at the cost of a walk through everything on them.
+    """
+    doc, ticking = pn.state.curdoc, []
+    if doc is None or doc.session_context is None:
+        return  # nobody is there, as in tests
+
+    def switch() -> None:
+        here = not page or state.spec.page == page
+        if here and not ticking:
+            ticking.append(doc.add_periodic_callback(guarded(state, act), period))
+        elif ticking and not here:
+            doc.remove_periodic_callback(ticking.pop())
+
+    follow(state, ["spec"], switch)
 
 
 def on_zoom(state: State, ranges: Sequence[Range1d], draw: Callable[[], None]) -> None:

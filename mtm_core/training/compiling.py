@@ -28,5 +28,9 @@ def compile_parts(loss: Loss, backend: str = "inductor", one_graph: bool = False
 
     one_graph: raise an error where the code cannot be one graph, or has met more shapes than are worth compiling for.
     """
+    # A card that cannot be compiled for goes on without, slower, instead of ending the run.
+    import torch._dynamo  # takes seconds, so only where it is needed
+
+    torch._dynamo.config.suppress_errors = not one_graph
     loss.model.transformer.compile(backend=backend, fullgraph=one_graph)
     loss.of_targets = torch.compile(loss.of_targets, backend=backend, fullgraph=one_graph)
