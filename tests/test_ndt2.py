@@ -158,9 +158,10 @@ def test_sessions_together_are_as_each_alone(patch_neurons):
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
-def test_ndt2_finds_structure():
-    trials, config = small_trials(shape=(60, 8, 12)), TrainConfig(steps=40, n_validations=1, schemes=tuple(Scheme))
+def test_ndt2_learns():
+    trials, config = small_trials(shape=(60, 8, 12)), TrainConfig(steps=60, n_validations=10, schemes=tuple(Scheme))
     run = new_run(build_model(replace(SIZE, patch_neurons=5), [trials]), config)
     steps = list(Trainer(run, [trials], config).steps())
     assert isinstance(run.model, MtM) and run.n_skipped == 0
-    assert steps[-1].validation["mean"] > 0 and "random_token" in steps[-1].validation
+    scores = [step.validation for step in steps if step.validation]
+    assert scores[-1]["mean"] > scores[0]["mean"] and "random_token" in scores[-1]

@@ -48,19 +48,21 @@ def _recording(state: State) -> list[pn.viewable.Viewable]:
     )
     model = pmui.Select(label="Model", options=model_labels(), value=state.spec.model, sx=WRAP, **NARROW)
     bind(state, sessions, lambda spec: spec.session, lambda value: open_session(state, value))
-    _offer_new_models(state, model)  # first: a value that is not among the options would be turned back
+    # Runs end while visitors look at other pages: their models appear in the list by themselves.
+    repeat(state, lambda: offer_models(state, model), NEW_MODELS)
+    follow(state, ["spec"], lambda: offer_models(state, model))
     bind(state, model, lambda spec: spec.model, lambda value: state.go(model=value))
     return [sessions, _facts(state), model]
 
 
-def _offer_new_models(state: State, model: pmui.Select) -> None:
-    """Runs end while visitors look at other pages: their models appear in the list by themselves."""
-
-    def look() -> None:
-        offer(model, model_labels())
-
-    repeat(state, look, NEW_MODELS)
-    follow(state, ["spec"], look)
+def offer_models(state: State, select: pmui.Select) -> None:
+    """Give a list all models there are now. Before it is bound: a value must be among the options."""
+    labels = model_labels()
+    if select.options != labels:
+        # With the model of the spec, which may be as new as the list: the old value would be taken for a choice.
+        model = state.spec.model if state.spec.model in labels.values() else next(iter(labels.values()), None)
+        select.param.update(options=labels, value=model)
+        select.param.trigger("value")  # as in `offer`
 
 
 def open_session(state: State, session: str) -> None:

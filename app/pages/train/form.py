@@ -1,0 +1,136 @@
+"""What to train: from nothing, on several recordings, or from a model; on what, for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import panel as pn
+import panel_material_ui as pmui
+
+from ...analyses import training
+from ...analyses.models import model_facts, model_labels
+from ...analyses.training import Form
+from ...spec import SCHEMES
+from ...state import State
+from ...words import PROMPT_NAMES
+from ..controls import offer_models, open_session
+from ..parts import Announce, bind, button, follow, guarded
+
+KINDS = {"From scratch": "scratch", "Pre-train": "pretrain", "Fine-tune": "finetune"}
+MEANING = {
+    "scratch": "A new model learns one recording, starting from random weights.",
+    "pretrain": "One model learns several recordings together: the trunk is shared, each recording has neurons of its "
+    "own. It can be fine-tuned on others later.",
+    "finetune": "A model that exists learns a recording that it does not know: its trunk is kept as the start, the "
+    "neurons are new.",
+}
+USUAL = SCHEMES[:4]  # the mix of MtM
+ONE_LINE = {"& .MuiToggleButton-root": {"whiteSpace": "nowrap", "padding": "4px 10px"}}
+LINES = {"& .MuiFormControlLabel-label": {"whiteSpace": "normal"}, "& .MuiFormControlLabel-root": {"my": "1px"}}
+WRAP = {"& .MuiMenuItem-root": {"whiteSpace": "normal"}}
+WIDE = {
+    "size": "small",
+    "margin": (8, 8, 6, 0),
+    "sizing_mode": "stretch_width",
+    "styles": {"flex": "1 1 300px", "min-width": "0", "max-width": "560px"},
+}
+ROW = {"align_items": "flex-start", "sizing_mode": "stretch_width", "gap": "0 12px"}
+DURATIONS = {
+    "30 seconds": 0.5,
+    "1 minute": 1.0,
+    **{f"{n} minutes": float(n) for n in (2, 5, 10, 20, 30)},
+    "1 hour": 60.0,
+    **{f"{n} hours": 60.0 * n for n in (2, 4, 8, 12, 24)},
+}  # -> minutes
+
+
+def small(text: str) -> pmui.Typography:
+    return pmui.Typography(text, variant="body2", margin=(6, 2, 0, 2), sx={"opacity": 0.8})
+
+
+class FormView:
+    """Kind, recording and model are those of the address, so that a link or a button elsewhere can fill them in."""
+
+    def __init__(self, state: State, started: Callable[[str], None]) -> None:
+        self.state, self.started = state, started
+        self._make_widgets(state)
+        self.meaning, self.said = Announce(margin=(2, 2, 4, 2)), Announce(margin=(8, 8))
+        self.begin = button(state, "Start training", self.start, variant="contained", margin=(4, 10, 4, 0))
+        self.scratch_only = pn.Column(
+            small("What is hidden in training"), self.schemes, small("Model"), self.preset, sizing_mode="stretch_width"
+        )
+        bind(state, self.kind, lambda spec: spec.train, lambda value: state.go(train=value))
+        bind(state, self.one, lambda spec: spec.session, lambda value: open_session(state, value))
+        follow(state, ["spec"], lambda: offer_models(state, self.model))
+        bind(state, self.model, lambda spec: spec.model, lambda value: state.go(model=value))
+        for widget in (self.several, self.schemes, self.preset, self.minutes, self.stitcher):
+            widget.param.watch(guarded(state, lambda _: self.draw()), "value")
+        follow(state, ["spec"], self.draw, page="train")
+
+    def _make_widgets(self, state: State) -> None:
+        usable, presets = training.usable(), training.preset_words()
+        self.kind = pmui.RadioButtonGroup(options=KINDS, size="small", margin=(4, 0), sx=ONE_LINE)
+        self.one = pmui.Select(label="Recording", options=usable, searchable=True, sx=WRAP, **WIDE)
+        place = {name: WIDE[name] for name in ("margin", "sizing_mode", "styles")}
+        first = [state.spec.session] if state.spec.session in usable.values() else []
+        self.several = pmui.MultiChoice(label="Recordings", options=usable, value=first, searchable=True, **place)
+        self.model = pmui.Select(label="Model to start from", options=model_labels(), sx=WRAP, **WIDE)
+        self.schemes = pmui.CheckBoxGroup(
+            options={PROMPT_NAMES[name]: name for name in SCHEMES}, value=list(USUAL), inline=True, margin=(0, 8)
+        )
+        self.preset = pmui.RadioBoxGroup(
+            options={f"{name} – {about}": name for name, about in presets.items()},
+            value=next(iter(presets)),
+            margin=(0, 8),
+            sizing_mode="stretch_width",
+            sx=LINES,
+        )
+        self.stitcher = pmui.Checkbox(
+            label="Keep the trunk as it is, learn only the new neurons", margin=(2, 8), sx=LINES
+        )
+        self.minutes = pmui.Select(
+            label="Training time", options=DURATIONS, value=5.0, size="small", width=150, margin=(8, 8, 6, 0)
+        )
+        self.name = pmui.TextInput(label="Name (optional)", max_length=64, **WIDE)
+
+    def view(self) -> pn.viewable.Viewable:
+        return pn.Column(
+            self.kind,
+            self.meaning,
+            pn.FlexBox(self.one, self.several, self.model, **ROW),
+            self.scratch_only,
+            self.stitcher,
+            pn.FlexBox(self.minutes, self.name, **ROW),
+            pn.FlexBox(self.begin, self.said, align_items="center", sizing_mode="stretch_width"),
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+
+    def form(self) -> Form:
+        kind = self.state.spec.train
+        sessions = tuple(self.several.value) if kind == "pretrain" else (self.state.spec.session,)
+        schemes = tuple(name for name in SCHEMES if name in self.schemes.value)
+        common = (self.state.spec.model, schemes, self.preset.value, self.minutes.value, self.name.value_input or "")
+        return Form(kind, sessions, *common, bool(self.stitcher.value))
+
+    def draw(self) -> None:
+        kind, may = self.state.spec.train, training.allowed()
+        self.meaning.text = MEANING[kind]
+        self.one.visible, self.several.visible = kind != "pretrain", kind == "pretrain"
+        self.model.visible = self.stitcher.visible = kind == "finetune"
+        self.scratch_only.visible = kind != "finetune"
+        form = self.form()
+        self.name.placeholder = training.default_name(form)
+        trouble = training.problem(form) if may else training.NOT_HERE
+        self.begin.disabled = bool(trouble)
+        self.said.text = trouble[:1].upper() + trouble[1:] if trouble else self._outlook(form)
+
+    def _outlook(self, form: Form) -> str:
+        known = form.kind == "finetune" and form.sessions[0] in model_facts(form.model).sessions
+        note = " The model knows this recording already; it learns it once more from new neurons." if known else ""
+        return "Trials for testing are never touched; validation trials choose the best weights." + note
+
+    def start(self) -> None:
+        run = training.start(self.form())
+        self.name.value = self.name.value_input = ""
+        self.started(run.id)
