@@ -103,7 +103,7 @@ def points(*steps: int, best: int = 0) -> Progress:
     [
         ("panel serve app --address 127.0.0.1 --port 5006", {}, True),
         ("panel serve app --address=localhost", {}, True),
-        ("panel serve app", {}, False),
+        ("panel serve app", {}, True),
         ("panel serve app --address 0.0.0.0", {}, False),
         ("panel serve app --address lab.example --allow-websocket-origin lab.example:5006", {}, False),
         ("panel serve app --address 127.0.0.1 --allow-websocket-origin=lab.example", {}, False),

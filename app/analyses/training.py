@@ -28,7 +28,7 @@ ALLOW = "MTM_ALLOW_TRAINING"
 ORIGINS = "BOKEH_ALLOW_WS_ORIGIN"
 NOT_HERE = (
     "Training is off on this server, because it can be reached from other machines. It is on when the app is opened "
-    f"with “mtm app” for this machine alone, or when whoever runs the server sets {ALLOW}=1. Runs can be looked at."
+    f"for this machine alone, or when whoever runs the server sets {ALLOW}=1. Runs can be looked at."
 )
 COMMANDS = {"scratch": "train", "pretrain": "pretrain", "finetune": "finetune"}  # what the page says -> the command
 KINDS = {"train": "From scratch", "pretrain": "Pre-training", "finetune": "Fine-tuning"}
@@ -39,7 +39,8 @@ _progress: dict[Path, Progress] = {}  # what was read so far, for all visitors
 def allowed(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> bool:
     """Whether visitors may start and stop runs: nobody from elsewhere may fill this machine.
 
-    A server that names no address listens on every network, so that it counts as open to others.
+    A server that names no address listens on every network, but takes browsers only from pages of this machine, as long
+    as no other origin is allowed.
     """
     if (said := environment.get(ALLOW, "")) in ("0", "1"):
         return said == "1"
@@ -48,7 +49,7 @@ def allowed(arguments: Sequence[str] | None = None, environment: Mapping[str, st
     words = [word for argument in given for word in argument.split("=", 1)]
     after = dict(zip(words, words[1:], strict=False))
     from_elsewhere = "--allow-websocket-origin" in words or environment.get(ORIGINS)  # as behind a proxy
-    return after.get("--address") in LOOPBACK and not from_elsewhere
+    return after.get("--address", "localhost") in LOOPBACK and not from_elsewhere
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ MEANING = {
 }
 USUAL = SCHEMES[:4]  # the mix of MtM
 ONE_LINE = {"& .MuiToggleButton-root": {"whiteSpace": "nowrap", "padding": "4px 10px"}}
-LINES = {"& .MuiFormControlLabel-label": {"whiteSpace": "normal"}, "& .MuiFormControlLabel-root": {"my": "1px"}}
 WRAP = {"& .MuiMenuItem-root": {"whiteSpace": "normal"}}
 WIDE = {
     "size": "small",
@@ -55,9 +54,15 @@ class FormView:
         self.state, self.started = state, started
         self._make_widgets(state)
         self.meaning, self.said = Announce(margin=(2, 2, 4, 2)), Announce(margin=(8, 8))
+        self.size = Announce(label="note", margin=(0, 8, 4, 8), styles={"font-size": "13px", "opacity": ".8"})
         self.begin = button(state, "Start training", self.start, variant="contained", margin=(4, 10, 4, 0))
         self.scratch_only = pn.Column(
-            small("What is hidden in training"), self.schemes, small("Model"), self.preset, sizing_mode="stretch_width"
+            small("What is hidden in training"),
+            self.schemes,
+            small("Model"),
+            self.preset,
+            self.size,
+            sizing_mode="stretch_width",
         )
         bind(state, self.kind, lambda spec: spec.train, lambda value: state.go(train=value))
         bind(state, self.one, lambda spec: spec.session, lambda value: open_session(state, value))
@@ -78,13 +83,7 @@ class FormView:
         self.schemes = pmui.CheckBoxGroup(
             options={PROMPT_NAMES[name]: name for name in SCHEMES}, value=list(USUAL), inline=True, margin=(0, 8)
         )
-        self.preset = pmui.RadioBoxGroup(
-            options={f"{name} – {about}": name for name, about in presets.items()},
-            value=next(iter(presets)),
-            margin=(0, 8),
-            sizing_mode="stretch_width",
-            sx=LINES,
-        )
+        self.preset = pmui.RadioBoxGroup(options=list(presets), value=next(iter(presets)), inline=True, margin=(0, 8))
         self.stitcher = pmui.Checkbox(
             label="Keep the trunk as it is, learn only the new neurons", margin=(2, 8), sx=LINES
         )
@@ -119,6 +118,7 @@ class FormView:
         self.one.visible, self.several.visible = kind != "pretrain", kind == "pretrain"
         self.model.visible = self.stitcher.visible = kind == "finetune"
         self.scratch_only.visible = kind != "finetune"
+        self.size.text = training.preset_words()[self.preset.value].capitalize() + "."
         form = self.form()
         self.name.placeholder = training.default_name(form)
         trouble = training.problem(form) if may else training.NOT_HERE
