@@ -30,7 +30,7 @@ def serve(command: list[str], environment: dict[str, str], log: Path) -> Iterato
             yield address, log
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 def _wait_until_up(address: str, log: Path, process: subprocess.Popen) -> None:

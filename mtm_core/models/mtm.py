@@ -83,6 +83,9 @@ class MtM(nn.Module):
         self.token_dropout = Dropout(config.token_dropout)
         self.transformer = Transformer(config)
         nn.init.zeros_(self.session.weight)  # a session starts as the average session
+        # Where rows of new neurons and sessions begin in a trunk that has no others: the means of those it had.
+        self.register_buffer("hidden_signal_start", torch.zeros(config.width))
+        self.register_buffer("session_start", torch.zeros(config.width))
         nn.init.normal_(self.prompt.weight, std=0.1)
         self.prompt.requires_grad_(config.prompted)
         if config.patch_neurons:

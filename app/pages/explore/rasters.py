@@ -116,13 +116,13 @@ class Rasters:
         rows, size = self._rows, picture.recording.trials.bin_size
         for raster, pane, values in zip(self.rasters, self.panes, _values(picture), strict=True):
             if values is None:
-                pane.visible = False
+                raster.figure.visible = pane.visible = False
                 continue
             scaled = values if raster.spikes else values / np.float32(size)
             draw_raster(raster, rows, scaled.T[picture.order], self._high(raster))
             draw_strips(raster, rows, look(self.state.dark))
             label_bands(raster.figure, rows.bands)
-            pane.visible = True
+            raster.figure.visible = pane.visible = True
 
     def _high(self, raster: Raster) -> float:
         return MAX_COUNT if raster.spikes else self.state.picture.recording.high_hz

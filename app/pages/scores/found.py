@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ...analyses.models import model_facts
 from ...analyses.score_tables import TaskTables
 from ...analyses.scores import Results
 from ...spec import Scoring, Spec, part
@@ -70,5 +71,7 @@ def status(state: State) -> str:
         return f"{how} at {job.share:.0%}. What was scored until then is below, marked as partial."
     if shown.results is not None:
         n_trials = int((shown.results.recording.trials.split == "test").sum())
-        return f"Complete: {state.spec.model} on {state.spec.session}, all {n_trials} held-out trials."
+        return (
+            f"Complete: {model_facts(state.spec.model).label} on {state.spec.session}, all {n_trials} held-out trials."
+        )
     return "Not scored yet in this way. Nothing is computed until you ask."

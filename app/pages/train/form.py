@@ -84,9 +84,7 @@ class FormView:
             options={PROMPT_NAMES[name]: name for name in SCHEMES}, value=list(USUAL), inline=True, margin=(0, 8)
         )
         self.preset = pmui.RadioBoxGroup(options=list(presets), value=next(iter(presets)), inline=True, margin=(0, 8))
-        self.stitcher = pmui.Checkbox(
-            label="Keep the trunk as it is, learn only the new neurons", margin=(2, 8), sx=LINES
-        )
+        self.stitcher = pmui.Checkbox(label="Keep the trunk as it is, learn only the new neurons", margin=(2, 8))
         self.minutes = pmui.Select(
             label="Training time", options=DURATIONS, value=5.0, size="small", width=150, margin=(8, 8, 6, 0)
         )
@@ -118,7 +116,8 @@ class FormView:
         self.one.visible, self.several.visible = kind != "pretrain", kind == "pretrain"
         self.model.visible = self.stitcher.visible = kind == "finetune"
         self.scratch_only.visible = kind != "finetune"
-        self.size.text = training.preset_words()[self.preset.value].capitalize() + "."
+        about = training.preset_words()[self.preset.value]
+        self.size.text = f"{about[:1].upper()}{about[1:]}."
         form = self.form()
         self.name.placeholder = training.default_name(form)
         trouble = training.problem(form) if may else training.NOT_HERE
