@@ -18,7 +18,7 @@ from torch import Tensor
 from .atomic import json_sha256, sha256, write_bytes, write_json
 
 LARGEST_MANIFEST = 64 * 2**20  # bytes; 500,000 unit uuids fit
-LARGEST_TENSORS = 8 * 2**30  # bytes
+LARGEST_TENSORS = 64 * 2**30  # bytes; a resumable run of width 512 takes 31 kB per neuron
 
 
 class CheckpointError(ValueError):

@@ -89,7 +89,7 @@ def test_a_run_that_failed_says_so_in_its_exit_status(tmp_path, monkeypatch, cap
     original = loss_module.poisson_loss
     monkeypatch.setattr(loss_module, "poisson_loss", lambda *given: original(*given) * float("nan"))
     assert train("--steps", 30, "--out", tmp_path) == 1
-    assert "10 steps had a loss that is not finite; lower the learning rate" in capsys.readouterr().out
+    assert "10 steps had a loss that is not finite; try another --seed" in capsys.readouterr().out
     load_checkpoint(tmp_path)
 
 

@@ -257,11 +257,13 @@ def test_fewer_sessions_are_among_more_in_an_order_that_stays():
 
 
 def test_pre_training_grows_with_the_sessions_and_the_targets_budget_does_not(trials):
-    plan = scaling.Plan(SIZE, replace(BUDGET, sessions_per_batch=4), replace(BUDGET, steps=None, rows_first=0.5))
+    plan = scaling.Plan(
+        SIZE, replace(BUDGET, sessions_per_batch=4), replace(BUDGET, steps=None, trunk_learning_rate=0.5)
+    )
     assert [plan.pretraining(n, 7).steps for n in (1, 3)] == [3, 9]
     assert [plan.pretraining(n, 7).sessions_per_batch for n in (1, 9)] == [1, 4]
     tuned, fresh = plan.tuning(trials, 7, False), plan.tuning(trials, 7, True)
-    assert tuned.steps == fresh.steps == 300 and (tuned.rows_first, fresh.rows_first) == (0.5, 0.0)
+    assert tuned.steps == fresh.steps == 300 and (tuned.trunk_learning_rate, fresh.trunk_learning_rate) == (0.5, 1.0)
 
 
 def test_test_trials_of_other_animals_leave_no_trace_in_the_trunk():

@@ -31,7 +31,6 @@ LONE = small_trials("d", (3, 6, 8), split=np.array(["train", "validation", "test
 
 CASES = {
     "two sessions": (SESSIONS, CONFIG, MODEL),
-    "rows first": (SESSIONS, replace(CONFIG, rows_first=0.5), MODEL),
     "rows only": (SESSIONS, replace(CONFIG, trunk_learning_rate=0.0), MODEL),
     "one trial for two processes": ([LONE], CONFIG, MODEL),
     "patches, no prompt": (SESSIONS, CONFIG, replace(MODEL, patch_neurons=3, prompted=False)),

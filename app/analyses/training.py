@@ -211,7 +211,7 @@ def sentence(run: Run, progress: Progress) -> str:
     if run.state is State.RUNNING:
         return _running(last, best)
     if run.state is State.FAILED:
-        return f"Failed: {plain_sentence(run.reason)}. It can go on from what was saved last."
+        return f"Failed: {plain_sentence(run.reason)}."
     if run.state is State.PAUSED:
         return f"Paused{'' if last is None else f' at {last.share:.0%}'}. {best}".strip()
     if not run.has_result:

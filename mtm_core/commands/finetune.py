@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint import Checkpoint, load_checkpoint
+from ..masking import Scheme
 from ..models.mtm import MtM
 from ..session import Trials, identity
+from ..training.config import TrainConfig
 from ..training.loop import build_model
 from ..training.presets import FINE_TUNING
 from ..training.transfer import transfer
@@ -21,6 +23,9 @@ FROM_SCRATCH = "from-scratch"  # folder of the comparison, below --out
 
 
 def run(options: argparse.Namespace) -> int:
+    out = Path(options.out)
+    if out.resolve() == Path(options.checkpoint).resolve():
+        raise ValueError(f"{out}: the model to fine-tune lies there; give another --out folder")
     trunk = load_checkpoint(options.checkpoint)
     if not isinstance(trunk.model, MtM):
         raise ValueError(f"{options.checkpoint}: released weights run as they are; fine-tune a model of this program")
@@ -30,18 +35,31 @@ def run(options: argparse.Namespace) -> int:
     known = {about["session"]: about for about in seen}
     for trials in sessions:
         refuse_leak(trials, known, twins_of(options.cache_dir))
-    base = replace(FINE_TUNING, trunk_learning_rate=0.0, rows_first=0.0) if options.only_stitcher else FINE_TUNING
-    config = train_settings(options, base, sessions)
+    config = train_settings(options, tuning_settings(trunk, options.only_stitcher), sessions)
     origin = {"checkpoint": trunk.manifest["hash"]}
-    out = Path(options.out)
+    half_done = is_half_done(out) and options.compare
     model = transfer(trunk.model, sessions, config.seed)
-    status = train(Job(model, sessions, config, out, origin, seen), options)
+    status = 0 if half_done else train(Job(model, sessions, config, out, origin, seen), options)
     if status or not options.compare:
         return status
     print("from scratch, with the same budget:")
     fresh = build_model(trunk.model.config, sessions, config.seed)
-    scratch = replace(config, trunk_learning_rate=1.0, rows_first=0.0)
+    scratch = replace(config, trunk_learning_rate=1.0)
     return train(Job(fresh, sessions, scratch, out / FROM_SCRATCH), options)
+
+
+def tuning_settings(trunk: Checkpoint, only_stitcher: bool) -> TrainConfig:
+    """The schemes that the model was trained on, and no higher rate than it was trained with."""
+    about = trunk.manifest
+    schemes = tuple(Scheme[name.upper()] for name in about.get("schemes", ())) or FINE_TUNING.schemes
+    rate = min(FINE_TUNING.learning_rate, about.get("training", {}).get("learning_rate", FINE_TUNING.learning_rate))
+    base = replace(FINE_TUNING, schemes=schemes, learning_rate=rate)
+    return replace(base, trunk_learning_rate=0.0) if only_stitcher else base
+
+
+def is_half_done(out: Path) -> bool:
+    """Whether the comparison was interrupted after the fine-tuning had ended."""
+    return (out / FROM_SCRATCH / "resume.json").is_file() and not (out / "resume.json").is_file()
 
 
 def pretrained_on(checkpoint: Checkpoint) -> list[dict[str, Any]]:
@@ -54,9 +72,14 @@ def refuse_leak(trials: Trials, known: dict[str, dict[str, Any]], twins: dict[st
     twin = twins.get(trials.session_id, "")
     if twin in known:
         raise ValueError(f"session {trials.session_id} is the same recording as {twin}, on which the model was trained")
-    about = known.get(trials.session_id)
-    if about is not None and about["split_sha256"] != identity(trials)["split_sha256"]:
+    about, own = known.get(trials.session_id), identity(trials)
+    if about is None:
+        return
+    # A window outside the trained one may show the next trial, which may have been a training trial.
+    inside = about["window"][0] <= own["window"][0] and own["window"][1] <= about["window"][1]
+    if not inside or any(about[name] != own[name] for name in ("event", "split_sha256")):
+        window = f"{about['window'][0]:g} {about['window'][1]:g}"
         raise ValueError(
             f"session {trials.session_id}: the model was trained on it with other training trials; its test trials "
-            f"would be no test. Give the window of that training: --window {about['window'][0]} {about['window'][1]}"
+            f"would be no test. Give those of that training: --event {about['event']} --window {window}"
         )

@@ -28,6 +28,7 @@ from .console import ProgressLine, clock
 
 JOURNAL = "progress.jsonl"
 JOURNAL_EVERY = 0.5  # s
+INTERRUPTED = 130  # exit status, as of a shell
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +151,10 @@ def _train(job: Job, model: MtM, world: World) -> int:
     run = new_run(model, job.config)
     run.origin = job.origin
     job.out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is refused now, not after the training
-    if load_run(job.out, run, job.sessions, job.config) and world.is_first:
+    found = load_run(job.out, run, job.sessions, job.config)
+    if world.agreed(run.step, run.model.device) != run.step:
+        raise ValueError(f"{job.out}: not the same folder for all processes; give one that all machines see")
+    if found and world.is_first:
         print(f"going on at step {run.step} of the run in {job.out}")
     saver, trainer = Saver(job, run), Trainer(run, job.sessions, job.config, world)
     if world.is_first:
@@ -158,7 +162,9 @@ def _train(job: Job, model: MtM, world: World) -> int:
     stopped = train_to_end(trainer, saver)
     if world.is_first:
         _finish(job, trainer, saver, stopped)
-    return int(run.n_skipped >= MOST_SKIPPED)
+    if run.n_skipped >= MOST_SKIPPED:
+        return 1
+    return INTERRUPTED if stopped else 0
 
 
 def _announce(run: Run, world: World) -> None:
@@ -170,10 +176,11 @@ def _announce(run: Run, world: World) -> None:
 
 def _finish(job: Job, trainer: Trainer, saver: Saver, stopped: str) -> None:
     run = saver.run
-    if stopped:
+    goes_on = stopped and run.n_skipped < MOST_SKIPPED
+    if goes_on:
         saver.save()
     saved = save_result(job, trainer)
-    if not stopped:  # only now: whoever is killed before this line loses nothing
+    if not goes_on:  # only now: whoever is killed before this line loses nothing
         delete_run(job.out)
     print(f"{job.out}: weights of step {run.best_step} of {run.step}, checkpoint {saved.manifest['hash'][:12]}")
     if stopped:
@@ -185,7 +192,9 @@ def save_result(job: Job, trainer: Trainer) -> Checkpoint:
     run = trainer.run
     about = facts(run, job.sessions, job.config, job.refused) | {"pretrained_on": job.pretrained_on}
     if job.trunk_only:
-        about = {**about, "data": [], "pretrained_on": [*job.pretrained_on, *about["data"]]}
+        units = [{"unit_ids": trials.unit_ids.tolist()} for trials in job.sessions]
+        data = [{**each, **own} for each, own in zip(about["data"], units, strict=True)]
+        about = {**about, "data": [], "pretrained_on": [*job.pretrained_on, *data]}
         return save_checkpoint(job.out, trunk_only(best_model(run)), about)
     model, groups = calibrated(best_model(run), job.sessions, trainer.validation)
     return save_checkpoint(job.out, model, {**about, "calibration": [asdict(group) for group in groups]})

@@ -65,6 +65,9 @@ def jobs_of(options: argparse.Namespace) -> list[Job]:
     if len(folders) < len(options.checkpoint) or len(set(names)) < len(names):
         raise ValueError(f"two predictors have one name: {', '.join(names)}; rename a folder, the table goes by names")
     manifest = read_manifest(options.checkpoint[0])
+    if not manifest.get("data"):
+        what = manifest.get("label") or "a trunk that knows no neurons; first `mtm finetune` it on a session"
+        raise ValueError(f"{options.checkpoint[0]}: {what}; nothing can be scored")
     sessions = full_ids(options.session, options.cache_dir) if options.session else manifest["session_ids"]
     asking = Asking(options.split, options.fast)
     fixed = (tuple(options.tasks), asking, options.cache_dir, workers_device(options))

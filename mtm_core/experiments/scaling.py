@@ -85,7 +85,7 @@ class Plan:
     def tuning(self, target: Trials, seed: int, from_scratch: bool) -> TrainConfig:
         steps = self.tune.steps or steps_that_pay(int(target.select("train").valid.sum()))
         config = replace(self.tune, steps=steps, seed=seed)
-        return replace(config, trunk_learning_rate=1.0, rows_first=0.0) if from_scratch else config
+        return replace(config, trunk_learning_rate=1.0) if from_scratch else config
 
 
 def _training(config: TrainConfig) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from .batches import DeviceTrials
 
 FIRST_EDGE = 5  # training spikes; every further group starts at twice as many
 FEWEST_SPIKES = 50  # in the validation targets of a group; one with fewer is joined with the next
+MOST_ENTRIES = 20_000_000  # of all validation masks; two numbers per group need no more
 PENALTY = 10.0  # pulls the gain towards 1, as ten spikes or so would
 
 
@@ -70,13 +71,15 @@ def calibrated(
 @torch.inference_mode()
 def _entries(model: MtM, validation: list[tuple[DeviceTrials, list[Mask]]]) -> _Entries:
     rows, log_rates, counts = [], [], []
+    n_entries = sum(int(mask.target.sum()) for _, masks in validation for mask in masks)
+    every = max(1, -(-n_entries // MOST_ENTRIES))
     for held, masks in validation:
         for mask in masks:
             predicted = in_pieces(model, held.batch, mask, MICRO_BATCH[held.valid.device.type]).float()
             target = mask.target.expand(predicted.shape)
-            rows.append(held.batch.unit_rows[target.nonzero()[:, 2]].cpu().numpy())
-            log_rates.append(predicted[target].double().cpu().numpy())
-            counts.append(held.batch.counts[target].double().cpu().numpy())
+            rows.append(held.batch.unit_rows[target.nonzero()[::every, 2]].cpu().numpy())
+            log_rates.append(predicted[target][::every].double().cpu().numpy())
+            counts.append(held.batch.counts[target][::every].double().cpu().numpy())
     return _Entries(*(np.concatenate(each) for each in (rows, log_rates, counts)))
 
 

@@ -37,7 +37,6 @@ class TrainConfig:
     sessions_per_batch: int = 1  # trials of a batch come from so many sessions, in equal shares
     alpha: float = 1.0  # a session is drawn with probability ~ (its training trials)^alpha
     trunk_learning_rate: float = 1.0  # times learning_rate: what the trunk learns by; 0 trains new rows only
-    rows_first: float = 0.0  # share of the budget in which only the rows of neurons and sessions learn
     patience: int = 0  # validations without a better score after which a run ends; 0: never
     n_validations: int = 20
     save_every: float = 60.0  # s; what a killed run can lose
@@ -46,10 +45,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 1 or not 0 < self.minutes < math.inf:
             raise ValueError(f"{self.steps} steps, {self.minutes} minutes; give more than nothing, and an end")
-        if not 1 <= self.sessions_per_batch <= self.batch_size or not 0 <= self.rows_first <= 1:
+        if not 1 <= self.sessions_per_batch <= self.batch_size or not 0 <= self.alpha < math.inf:
             raise ValueError(
-                f"{self.sessions_per_batch} sessions in a batch of {self.batch_size} trials, {self.rows_first} of the "
-                "budget for rows alone; give at least a trial per session, and a share from 0 to 1"
+                f"{self.sessions_per_batch} sessions in a batch of {self.batch_size} trials, alpha {self.alpha}; give "
+                "at least a trial per session, and an alpha of 0 or more"
             )
         if not self.schemes or self.batch_size < len(self.schemes):
             raise ValueError(f"a batch of {self.batch_size} trials cannot hold {len(self.schemes)} schemes")

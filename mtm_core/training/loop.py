@@ -99,12 +99,15 @@ class Trainer:
     def _load_data(self) -> None:
         model = self.run.model
         self.device = model.device
-        may_freeze = self.config.trunk_learning_rate == 0 or self.config.rows_first > 0
+        may_freeze = self.config.trunk_learning_rate == 0
         loss = Loss(model)
         if pays(self.device, self.config):
             compile_parts(loss)
         self.loss = together(loss, [f"model.{name}" for name in model.row_tables()], self.world, may_freeze)
         self.train = [put_on_device(model, trials.select("train")) for trials in self.sessions]
+        for own, trials in zip(self.train, self.sessions, strict=True):
+            if not own.schemes(self.config.schemes):
+                raise ValueError(f"session {trials.session_id}: no neuron has a known region; add another scheme")
         held = [put_on_device(model, trials.select("validation")) for trials in self.sessions]
         self.validation = [(trials, fixed_masks(trials, self.config.schemes)) for trials in held if trials.n_trials]
         if not self.validation:
@@ -121,7 +124,10 @@ class Trainer:
             scores, is_best = self._validate_when_due()
             yield self._report(loss, scores, is_best)
             if run.n_skipped >= MOST_SKIPPED:
-                raise TrainingFailed(f"{run.n_skipped} steps had a loss that is not finite; lower the learning rate")
+                raise TrainingFailed(
+                    f"{run.n_skipped} steps had a loss that is not finite; try another --seed, or --preset paper "
+                    "with its lower rate"
+                )
 
     def _progress(self) -> float:
         """Share of the budget used up; the first process's clock counts for all."""
@@ -134,7 +140,7 @@ class Trainer:
         """One update; a loss or gradient that is not finite changes nothing and is counted."""
         run, config = self.run, self.config
         run.optimizers.set_rate(one_cycle(progress, config.learning_rate))
-        trunk_learns = progress >= config.rows_first and config.trunk_learning_rate > 0
+        trunk_learns = config.trunk_learning_rate > 0
         for _, weight in run.model.trunk():
             weight.requires_grad_(trunk_learns)
         run.model.prompt.requires_grad_(trunk_learns and run.model.config.prompted)

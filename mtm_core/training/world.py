@@ -7,12 +7,15 @@ each once per process that used it: the tables of thousands of animals never do.
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+_MEETINGS = itertools.count()  # of this process
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def join_world(device: torch.device) -> World:
         return World()
     if not dist.is_initialized():
         store, rank, size = next(dist.rendezvous("env://"))
+        store = dist.PrefixStore(f"meeting {next(_MEETINGS)}", store)  # a later one must not find earlier addresses
         if os.environ.get("LOCAL_WORLD_SIZE") == str(size):
             # After a crash torchrun starts all again with the same store, where some would find the addresses of the
             # dead. With several machines, each counts its own starts, and torchrun makes them meet anew.

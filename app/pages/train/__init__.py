@@ -7,6 +7,7 @@ from typing import Any
 import panel as pn
 
 from ...analyses import training
+from ...analyses.models import model_facts
 from ...recordings import runs_now
 from ...spec import Hide
 from ...state import State
@@ -133,12 +134,12 @@ class Board:
 
     def explore(self, run: Any, _: str) -> None:
         """Open the model on the recording that is looked at, or on the first that it knows."""
-        session = self.state.spec.session
-        if session in run.request.sessions:
+        session, known = self.state.spec.session, model_facts(run.id).sessions
+        if session in known:
             self.state.go(page="explore", model=run.id)
         else:  # another recording has other neurons, regions and trials
             fresh = {"trial": -1, "neuron": -1, "hide": Hide()}
-            self.state.go(page="explore", model=run.id, session=run.request.sessions[0], **fresh)
+            self.state.go(page="explore", model=run.id, session=known[0], **fresh)
 
     def fine_tune(self, run: Any, _: str) -> None:
         self.state.go(train="finetune", model=run.id)

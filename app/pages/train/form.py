@@ -126,7 +126,7 @@ class FormView:
 
     def _outlook(self, form: Form) -> str:
         known = form.kind == "finetune" and form.sessions[0] in model_facts(form.model).sessions
-        note = " The model knows this recording already; it learns it once more from new neurons." if known else ""
+        note = " The model knows this recording already; it goes on from what it knows of its neurons." if known else ""
         return "Trials for testing are never touched; validation trials choose the best weights." + note
 
     def start(self) -> None:
