@@ -18,7 +18,7 @@ from torch import Tensor
 from .atomic import json_sha256, sha256, write_bytes, write_json
 
 LARGEST_MANIFEST = 64 * 2**20  # bytes; 500,000 unit uuids fit
-LARGEST_TENSORS = 64 * 2**30  # bytes; a resumable run of width 512 takes 31 kB per neuron
+LARGEST_TENSORS = 8 * 2**30  # bytes
 
 
 class CheckpointError(ValueError):
@@ -31,6 +31,7 @@ class TensorFolder:
 
     path: Path
     name: str
+    largest: int = LARGEST_TENSORS  # bytes of tensors that are read
 
     @property
     def manifest_file(self) -> Path:
@@ -82,7 +83,7 @@ class TensorFolder:
     def read_tensors(self, manifest: dict[str, Any]) -> dict[str, Tensor]:
         """The tensors that a manifest names; raises CheckpointError."""
         file = self.path / Path(str(manifest.get("tensors"))).name
-        data = _read(file, LARGEST_TENSORS)
+        data = _read(file, self.largest)
         if sha256(data) != manifest.get("tensors_sha256"):
             raise CheckpointError(f"{file}: damaged or another file (its sha256 is not the manifest's); copy it again")
         try:

@@ -41,8 +41,8 @@ PRESETS = {
     ),
 }
 
-# For a session that the trunk has never seen. Validation scores (mean of the four tasks, pooled) after 600 steps on a new
-# animal: from scratch .184; all weights at one rate .191, and .195 with hidden signals and session embedding that
-# start at the means of pre-training; the trunk at a fifth of the rate .186, and .188. On another session, after 900:
-# scratch .141, one rate .148, a fifth .151, trunk frozen .142, rows alone for the first third .148.
+# For a session that the trunk has never seen. Validation scores (mean of the four tasks, pooled) after 600 steps on a
+# new animal: from scratch .184; all weights at one rate .191, and .195 with hidden signals and session embedding that
+# start at the means of pre-training; the trunk at a fifth of the rate .186, and .188. On another session, after 900
+# steps: scratch .141, one rate .148, a fifth .151, trunk frozen .142, rows alone for the first third .148.
 FINE_TUNING = TrainConfig(patience=6)

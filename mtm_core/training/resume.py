@@ -16,6 +16,7 @@ from .config import TrainConfig
 from .loop import Run
 
 NAME = "resume"
+LARGEST = 64 * 2**30  # bytes; five copies of the tables: 31 kB per neuron at width 512
 NUMBERS = (
     "step",
     "elapsed",
@@ -66,7 +67,7 @@ def save_run(path: Path, run: Run, sessions: list[Trials], config: TrainConfig) 
     numbers = {name: getattr(run, name) for name in NUMBERS}
     numbers["best_score"] = run.best_score if run.best else None  # JSON has no -inf
     facts = {"settings": _settings(sessions, config, run), "numbers": numbers}
-    TensorFolder(path, NAME).write({**weights, **_moments(run), **best}, facts)
+    TensorFolder(path, NAME, LARGEST).write({**weights, **_moments(run), **best}, facts)
 
 
 def load_run(path: Path, run: Run, sessions: list[Trials], config: TrainConfig) -> bool:
@@ -74,7 +75,7 @@ def load_run(path: Path, run: Run, sessions: list[Trials], config: TrainConfig) 
 
     Raises CheckpointError if the saved run had other data or settings, or is damaged.
     """
-    folder = TensorFolder(path, NAME)
+    folder = TensorFolder(path, NAME, LARGEST)
     if not folder.exists():
         return False
     manifest = folder.read_manifest()
@@ -105,4 +106,4 @@ def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, Tensor]:
 
 
 def delete_run(path: Path) -> None:
-    TensorFolder(path, NAME).delete()
+    TensorFolder(path, NAME, LARGEST).delete()
