@@ -260,3 +260,24 @@ def test_an_interrupted_pretraining_goes_on_exactly(pretrained, tmp_path, monkey
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
     steps = [json.loads(line)["step"] for line in (tmp_path / "progress.jsonl").read_text("utf-8").splitlines()]
     assert steps == sorted(steps) and steps[-1] == 4
+
+
+def test_a_window_that_shows_more_than_the_trained_one_is_refused(pretrained, tmp_path, capsys):
+    """The split depends on the window's length only: equally long and later, it may show the next training trial."""
+    later = ["--window", "0.1", "0.5"]
+    assert tune(pretrained, tmp_path, "--session", "simulated-3", *later) == 1
+    assert "--event stimOn_times --window 0 0.4" in capsys.readouterr().err
+    assert tune(pretrained, tmp_path, "--session", "simulated-3", "--event", "goCue_times") == 1
+
+
+def test_the_model_to_fine_tune_is_never_written_over(pretrained, capsys):
+    before = load_checkpoint(pretrained).manifest["hash"]
+    assert tune(pretrained, pretrained, "--session", "simulated-2") == 1
+    assert "give another --out folder" in capsys.readouterr().err
+    assert load_checkpoint(pretrained).manifest["hash"] == before
+
+
+def test_a_model_of_one_scheme_is_tuned_on_that_scheme(tmp_path):
+    assert pretrain(tmp_path / "trunk", "--sessions", "simulated-3", "--schemes", "temporal") == 0
+    assert tune(tmp_path / "trunk", tmp_path / "tuned", "--session", "simulated-2") == 0
+    assert load_checkpoint(tmp_path / "tuned").manifest["schemes"] == ["temporal"]
