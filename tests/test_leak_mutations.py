@@ -184,7 +184,7 @@ def hidden_where_scored_only(patch):
 @found_by("other_trials_do_not_matter")
 def largest_of_the_batch(patch):
     def tokens(original, self, batch, hidden):
-        return original(self, batch, hidden) + 0.01 * visible_counts(batch, hidden).amax((0, 2), keepdim=True)
+        return original(self, batch, hidden) + 0.01 * visible_counts(batch, hidden).amax((0, 2), keepdim=True)[..., None]
 
     patch_tokens(patch, tokens)
 
@@ -309,7 +309,7 @@ def prompt_of_the_first_trial(patch):
 @found_by("the_future_does_not_matter")
 def mean_over_all_bins(patch):
     def tokens(original, self, batch, hidden):
-        return original(self, batch, hidden) + visible_counts(batch, hidden).mean((1, 2), keepdim=True)
+        return original(self, batch, hidden) + visible_counts(batch, hidden).mean((1, 2), keepdim=True)[..., None]
 
     patch_tokens(patch, tokens)
 
@@ -317,7 +317,7 @@ def mean_over_all_bins(patch):
 @found_by("the_future_does_not_matter")
 def hidden_signal_of_later_bins(patch):
     def tokens(original, self, batch, hidden):
-        return original(self, batch, hidden) + 0.01 * hidden.float().mean((1, 2), keepdim=True)
+        return original(self, batch, hidden) + 0.01 * hidden.float().mean((1, 2), keepdim=True)[..., None]
 
     patch_tokens(patch, tokens)
 

@@ -106,7 +106,7 @@ def test_the_app_is_served_from_inside_the_package_and_stops_with_its_starter(tm
             os.killpg(starter.pid, signal.SIGINT)
         else:
             starter.terminate()
-        assert starter.wait(15) == 0
+        assert starter.wait(60) == 0
         with pytest.raises(OSError):
             page(f"http://127.0.0.1:{port}/app", seconds=0)
     finally:
