@@ -184,7 +184,9 @@ def hidden_where_scored_only(patch):
 @found_by("other_trials_do_not_matter")
 def largest_of_the_batch(patch):
     def tokens(original, self, batch, hidden):
-        return original(self, batch, hidden) + 0.01 * visible_counts(batch, hidden).amax((0, 2), keepdim=True)[..., None]
+        return (
+            original(self, batch, hidden) + 0.01 * visible_counts(batch, hidden).amax((0, 2), keepdim=True)[..., None]
+        )
 
     patch_tokens(patch, tokens)
 
