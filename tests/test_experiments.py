@@ -114,8 +114,8 @@ def result(trials):
 
 def test_numbers_of_the_table_are_those_of_score_task(trials, result):
     model_config, config = Part("mtm_prompted", 3, SIZE, BUDGET).configs
-    run = fit(build_model(model_config, [trials], 3), [trials], config)
-    models = {"as_trained": best_model(run).eval(), "calibrated": finished(run, [trials], config)}
+    trainer = fit(build_model(model_config, [trials], 3), [trials], config)
+    models = {"as_trained": best_model(trainer.run), "calibrated": finished(trainer)[0]}
     table = cells(values([result])).set_index(["weights", "measure", "column"])["mean"]
     for weights, model in models.items():
         for task in TASKS:

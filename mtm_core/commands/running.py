@@ -17,8 +17,8 @@ from ..checkpoint import Checkpoint, save_checkpoint
 from ..device import describe, pick_device
 from ..models.mtm import MtM
 from ..session import Trials
-from ..training.calibration import calibrated
 from ..training.config import TrainConfig
+from ..training.fit import finished
 from ..training.loop import MOST_SKIPPED, Run, Step, Trainer, TrainingFailed, best_model, new_run
 from ..training.manifest import facts
 from ..training.resume import delete_run, load_run, save_run
@@ -196,5 +196,5 @@ def save_result(job: Job, trainer: Trainer) -> Checkpoint:
         data = [{**each, **own} for each, own in zip(about["data"], units, strict=True)]
         about = {**about, "data": [], "pretrained_on": [*job.pretrained_on, *data]}
         return save_checkpoint(job.out, trunk_only(best_model(run)), about)
-    model, groups = calibrated(best_model(run), job.sessions, trainer.validation)
+    model, groups = finished(trainer)
     return save_checkpoint(job.out, model, {**about, "calibration": [asdict(group) for group in groups]})

@@ -108,8 +108,9 @@ def run_part(
     """Train one model and measure it, as JSON; `watch` sees every step and may raise to stop."""
     model_config, config = part.configs
     model = build_model(model_config, [trials], part.seed).to(device)
-    run = fit(model, [trials], config, watch)
-    weights = {"as_trained": best_model(run).eval(), "calibrated": finished(run, [trials], config)}
+    trainer = fit(model, [trials], config, watch)
+    run = trainer.run
+    weights = {"as_trained": best_model(run), "calibrated": finished(trainer)[0]}
     return {
         "session": trials.session_id,
         "row": part.row,

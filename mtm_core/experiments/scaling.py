@@ -21,7 +21,7 @@ from ..models.mtm import MtM, MtMConfig
 from ..session import Trials, identity
 from ..training.config import TrainConfig, steps_that_pay
 from ..training.fit import finished, fit
-from ..training.loop import Run, Step, best_model, build_model
+from ..training.loop import Step, Trainer, best_model, build_model
 from ..training.transfer import transfer, trunk_only
 from .measure import as_checkpoint, measured_tasks
 
@@ -120,20 +120,20 @@ class Worker:
     device: torch.device
     watch: Watch = lambda step: None
 
-    def train(self, model: MtM, sessions: list[Trials], config: TrainConfig) -> Run:
+    def train(self, model: MtM, sessions: list[Trials], config: TrainConfig) -> Trainer:
         return fit(model.to(self.device), sessions, config, self.watch)
 
     def pretrain(self, plan: Plan, sessions: list[Trials], seed: int) -> MtM:
         """The trunk, without the rows of the sessions that it learned from."""
         model = build_model(plan.model, sessions, seed)
-        run = self.train(model, sessions, plan.pretraining(len(sessions), seed))
-        return trunk_only(best_model(run).cpu())
+        trainer = self.train(model, sessions, plan.pretraining(len(sessions), seed))
+        return trunk_only(best_model(trainer.run).cpu())
 
     def score(self, plan: Plan, target: Trials, seed: int, trunk: MtM | None) -> dict[str, Any]:
         """Tune the trunk (None: fresh weights) to the target and score its test trials, as JSON."""
         config = plan.tuning(target, seed, trunk is None)
         model = build_model(plan.model, [target], seed) if trunk is None else transfer(trunk, [target], seed)
-        run = self.train(model, [target], config)
-        tuned = as_checkpoint(finished(run, [target], config), [target], "scaling")
+        trainer = self.train(model, [target], config)
+        run, tuned = trainer.run, as_checkpoint(finished(trainer)[0], [target], "scaling")
         numbers = {"steps": run.step, "best_step": run.best_step, "seconds": round(run.elapsed, 1)}
         return {"session": target.session_id, "seed": seed, **numbers, "tasks": measured_tasks(tuned, target)}

@@ -6,24 +6,24 @@ from collections.abc import Callable
 
 from ..models.mtm import MtM
 from ..session import Trials
-from .calibration import calibrated
+from .calibration import Group, calibrated
 from .config import TrainConfig
-from .loop import Run, Step, Trainer, best_model, new_run
+from .loop import Step, Trainer, best_model, new_run
 
 
 def fit(
     model: MtM, sessions: list[Trials], config: TrainConfig, watch: Callable[[Step], None] = lambda step: None
-) -> Run:
+) -> Trainer:
     """Train `model` (in place) on the training trials of the sessions; `watch` sees every step and may raise to stop.
 
-    The run's `best` are the weights that scored best in validation, not yet calibrated: see `finished`.
+    The `best` of the trainer's run are the weights that scored best in validation, not yet calibrated: see `finished`.
     """
-    run = new_run(model, config)
-    for step in Trainer(run, sessions, config).steps():
+    trainer = Trainer(new_run(model, config), sessions, config)
+    for step in trainer.steps():
         watch(step)
-    return run
+    return trainer
 
 
-def finished(run: Run, sessions: list[Trials], config: TrainConfig) -> MtM:
-    """The model that a run ends with: best averaged weights, calibrated on the validation trials."""
-    return calibrated(best_model(run), sessions, Trainer(run, sessions, config).validation)[0].eval()
+def finished(trainer: Trainer) -> tuple[MtM, list[Group]]:
+    """The model that a run ends with, its best averaged weights calibrated on the validation trials, and how."""
+    return calibrated(best_model(trainer.run), trainer.sessions, trainer.validation)

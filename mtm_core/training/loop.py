@@ -99,11 +99,14 @@ class Trainer:
     def _load_data(self) -> None:
         model = self.run.model
         self.device = model.device
-        may_freeze = self.config.trunk_learning_rate == 0
+        frozen = self.config.trunk_learning_rate == 0
         loss = Loss(model)
         if pays(self.device, self.config):
             compile_parts(loss)
-        self.loss = together(loss, [f"model.{name}" for name in model.row_tables()], self.world, may_freeze)
+        self.loss = together(loss, [f"model.{name}" for name in model.row_tables()], self.world, frozen)
+        if frozen:
+            for _, weight in model.trunk():
+                weight.requires_grad_(False)
         self.train = [put_on_device(model, trials.select("train")) for trials in self.sessions]
         for own, trials in zip(self.train, self.sessions, strict=True):
             if not own.schemes(self.config.schemes):
@@ -140,10 +143,6 @@ class Trainer:
         """One update; a loss or gradient that is not finite changes nothing and is counted."""
         run, config = self.run, self.config
         run.optimizers.set_rate(one_cycle(progress, config.learning_rate))
-        trunk_learns = config.trunk_learning_rate > 0
-        for _, weight in run.model.trunk():
-            weight.requires_grad_(trunk_learns)
-        run.model.prompt.requires_grad_(trunk_learns and run.model.config.prompted)
         run.model.train()
         loss = self._gradients()
         norm = clip_gradients(list(run.model.parameters()), config.gradient_clip)
