@@ -17,6 +17,7 @@ from ..data.catalogue import list_sessions
 from ..device import pick_device
 from ..evaluation.questions import Asking
 from ..experiments.many_sessions import Cut, baseline_scores, differences, model_scores, over_sessions, table
+from ..experiments.measure import MEASURES
 from ..jobs import Failed, spread
 from .console import ProgressLine
 
@@ -130,7 +131,7 @@ def scored(jobs: list[Job], options: argparse.Namespace) -> tuple[list[dict[str,
 def text(scores: pd.DataFrame, compared: list[dict[str, Any]], first: str) -> str:
     """A table of sessions and predictors, means over sessions, and differences."""
     wide = {}
-    for measure in ("mean", "pooled"):
+    for measure in MEASURES:
         part = scores[scores["measure"] == measure]
         wide[measure] = part.pivot(index=["session", "predictor"], columns="task", values="value")
     both = wide["mean"].map("{:.3f}".format) + " / " + wide["pooled"].map("{:.3f}".format)

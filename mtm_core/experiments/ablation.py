@@ -27,10 +27,9 @@ from ..session import Trials, identity
 from ..training.config import TrainConfig
 from ..training.fit import finished, fit
 from ..training.loop import Step, best_model, build_model
-from .measure import as_checkpoint, measured_decoding, measured_tasks
+from .measure import MEASURES, as_checkpoint, measured_decoding, measured_tasks
 
 WEIGHTS = ("as_trained", "calibrated")
-MEASURES = ("mean", "pooled")
 
 
 @dataclass(frozen=True)
@@ -92,13 +91,12 @@ class Part:
     def settings(self, trials: Trials) -> dict[str, Any]:
         """All that the result depends on, as JSON. Not how often a run is saved: nothing is, within a row."""
         model, train = self.configs
-        training = {**asdict(train), "schemes": [scheme.label for scheme in train.schemes]}
         return {
             "experiment": "ablation",
             "row": self.row,
             "data": identity(trials),
             "model": asdict(model),
-            "training": training,
+            "training": train.to_json(),
         }
 
 

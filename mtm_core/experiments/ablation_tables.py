@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from ..report.words import MEASURES
 from .ablation import ROWS
 from .published import COLUMNS, SOURCE, published
 
@@ -19,7 +20,6 @@ TITLES = {
 }
 ROW_NAMES = {name: name.replace("_", " ").replace("mtm", "MtM") for name in ROWS}
 WEIGHTS = {"as_trained": "as trained", "calibrated": "calibrated"}
-MEASURES = {"mean": "mean over neurons", "pooled": "pooled over spikes"}
 NOTE = (
     "Bits per spike on test trials, groups of neurons held out; choice: balanced accuracy, motion energy: R2, both "
     "decoded from predicted rates. Mean and standard deviation over seeds."

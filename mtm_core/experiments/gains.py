@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from ..evaluation.questions import TASKS
+from .measure import MEASURES
 from .paired import paired
 
 SCRATCH = "0"  # size of "from scratch"
-MEASURES = ("mean", "pooled")
 MEAN = "mean of tasks"
 
 

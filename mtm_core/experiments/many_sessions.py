@@ -15,9 +15,8 @@ from ..evaluation.baselines import baseline_names, score_baseline
 from ..evaluation.questions import Asking
 from ..evaluation.tasks import score_task
 from ..session import Trials
+from .measure import MEASURES
 from .paired import paired
-
-MEASURES = ("mean", "pooled")
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from ..masking import Scheme
 from ..models.mtm import MtM
 from ..session import Trials, identity
 
+MEASURES = ("mean", "pooled")  # bits per spike of a session: over neurons, over spikes
 QUICK = Asking(grouped=True)
 # Column -> behavior and the prompt from whose rates it is decoded: choice with prompt "neuron", motion energy with
 # "causal" (arXiv 2407.14668, section 4.3, and the released draw_table.py).

@@ -88,17 +88,13 @@ class Plan:
         return replace(config, trunk_learning_rate=1.0) if from_scratch else config
 
 
-def _training(config: TrainConfig) -> dict[str, Any]:
-    return {**asdict(config), "schemes": [scheme.label for scheme in config.schemes]}
-
-
 def trunk_settings(plan: Plan, sessions: Sequence[Trials], seed: int) -> dict[str, Any]:
     """All that a pre-trained trunk depends on."""
     return {
         "experiment": "scaling, trunk",
         "data": [identity(trials) for trials in sessions],
         "model": asdict(plan.model),
-        "training": _training(plan.pretraining(len(sessions), seed)),
+        "training": plan.pretraining(len(sessions), seed).to_json(),
     }
 
 
@@ -108,7 +104,7 @@ def target_settings(plan: Plan, target: Trials, seed: int, trunk: dict[str, Any]
         "experiment": "scaling",
         "data": identity(target),
         "model": asdict(plan.model),
-        "training": _training(plan.tuning(target, seed, trunk is None)),
+        "training": plan.tuning(target, seed, trunk is None).to_json(),
         "trunk": trunk,
     }
 

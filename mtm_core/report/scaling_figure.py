@@ -8,11 +8,10 @@ from typing import Any
 from markupsafe import Markup
 
 from .svg import Scale, axis_y, circle, label, line, text
-from .words import TASKS
+from .words import MEASURES, TASKS
 
 WIDTH, HEIGHT = 300, 230  # px of a panel
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 26, 44
-MEASURES = {"mean": "mean over neurons", "pooled": "pooled over spikes"}
 NOTES = ("solid: fine-tuned; dashed: from scratch", "whiskers: 95 % interval of the gain, paired over targets")
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #1f2933; } .tick { font-size: 11px; fill: #5d6875; }

@@ -18,6 +18,7 @@ TASKS = {
     "inter_region": "Inter-region",
     "held_out_set": "Held-out set",
 }
+MEASURES = {"mean": "mean over neurons", "pooled": "pooled over spikes"}
 BASELINES = {
     "train_mean": "Training mean",
     "test_mean": "Test mean",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from ..masking import MTM_SCHEMES, Scheme
 
@@ -52,6 +53,10 @@ class TrainConfig:
             )
         if not self.schemes or self.batch_size < len(self.schemes):
             raise ValueError(f"a batch of {self.batch_size} trials cannot hold {len(self.schemes)} schemes")
+
+    def to_json(self) -> dict[str, Any]:
+        """All settings by name, schemes by their labels."""
+        return {**asdict(self), "schemes": [scheme.label for scheme in self.schemes]}
 
     def progress(self, step: int, elapsed: float) -> float:
         """Share of the budget that is used up, 0 to 1; elapsed in seconds."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from ..session import SPLITS, Trials, identity
@@ -21,15 +20,14 @@ def facts(
     run: Run, sessions: list[Trials], config: TrainConfig, refused: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """refused: session -> why it was not used. The units of `data` are the checkpoint's unit_ids, in this order."""
-    schemes = [scheme.label for scheme in config.schemes]
+    settings = config.to_json()
     return {
         "data": [used(trials) for trials in sessions],
         "refused": dict(refused or {}),
-        "schemes": schemes,
+        "schemes": settings["schemes"],
         "origin": run.origin,
         "training": {
-            **asdict(config),
-            "schemes": schemes,
+            **settings,
             "steps_done": run.step,
             "seconds": round(run.elapsed, 1),
             "best_step": run.best_step,

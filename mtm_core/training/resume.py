@@ -32,8 +32,7 @@ NUMBERS = (
 
 def _settings(sessions: list[Trials], config: TrainConfig, run: Run) -> dict[str, Any]:
     """What has to be equal for a run to be the same run."""
-    training = {**asdict(config), "schemes": [scheme.label for scheme in config.schemes]}
-    training["averaging"] = REACH
+    training = {**config.to_json(), "averaging": REACH}
     data = [identity(trials) for trials in sessions]
     return {"training": training, "model": asdict(run.model.config), "data": data, "origin": run.origin}
 
