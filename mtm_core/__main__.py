@@ -10,29 +10,23 @@ from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 
 from . import __version__
-from .commands.experiment_options import LEVELS, add_ablation, add_scaling, add_score_sessions
-from .commands.train_options import SCHEMES, add_finetune, add_pretrain, add_train
-
-# The names of `mtm_core.masking.Scheme`, which would import torch.
-TASKS = ("co_smoothing", "forward_prediction", "intra_region", "inter_region")  # as in mtm_core.evaluation.questions
-
-
-def _add_cache(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cache-dir", metavar="DIR", help="ONE cache with recordings (default: $MTM_CACHE_DIR)")
+from .commands.experiment_options import add_ablation, add_scaling, add_score_sessions
+from .commands.options import LEVELS, SCHEMES, TASKS, add_cache, add_device
+from .commands.train_options import add_finetune, add_pretrain, add_train
 
 
 def _add_sessions(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("sessions", help="list the sessions that can be opened")
-    _add_cache(parser)
+    add_cache(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def _add_scored(parser: argparse.ArgumentParser) -> None:
     """What every command on a trained model takes."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by mtm train")
-    _add_cache(parser)
+    add_cache(parser)
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a CUDA card if there is one)")
+    add_device(parser)
     parser.add_argument("--json", metavar="FILE", help="write everything as JSON")
 
 
@@ -85,12 +79,12 @@ def _add_map(commands: argparse._SubParsersAction) -> None:
 def _add_export_bwb(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("export-bwb", help="write prediction files for the scorer of BrainWideBench")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by mtm train")
-    _add_cache(parser)
+    add_cache(parser)
     parser.add_argument("--session", metavar="EID", help="default: the first session of the checkpoint")
     parser.add_argument("--task", choices=("co_smoothing", "forecasting"), default="co_smoothing")
     parser.add_argument("--label", default="mtm", help="name of the model in the files (default: %(default)s)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[43], help="BrainWideBench asks for 43 to 47")
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a CUDA card if there is one)")
+    add_device(parser)
     parser.add_argument("--out", required=True, metavar="DIR")
 
 
@@ -108,7 +102,7 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--hidden", required=True, metavar="FILE", help=".npy of bool, the same shape")
     parser.add_argument("--prompt", required=True, metavar="NAME", help=f"one of {', '.join(SCHEMES)}")
     parser.add_argument("--session", required=True, metavar="ID", help="id of a session, or its unique beginning")
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a CUDA card if there is one)")
+    add_device(parser)
     parser.add_argument("--out", required=True, metavar="FILE", help=".npy for the log rates, float32")
 
 
@@ -120,7 +114,7 @@ def _add_convert_pickle(commands: argparse._SubParsersAction) -> None:
 
 def _add_app(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("app", help="open the app in the browser")
-    _add_cache(parser)
+    add_cache(parser)
     parser.add_argument("--port", type=int, default=5006)
     parser.add_argument(
         "--address", default="127.0.0.1", help="name or address that visitors type (default: %(default)s)"

@@ -20,6 +20,8 @@ from dask.distributed import Client, LocalCluster, as_completed
 HERE = "127.0.0.1"
 GPU = {"GPU": 1.0}  # a worker's tag: `dask worker ADDRESS --resources GPU=1`
 TIMEOUT = 15  # s to find a scheduler
+# One process per core: dask asks for one thread in each as well, unless the machine's own environment says otherwise.
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 # A worker that died (out of memory, killed) may try its items once more, then they have failed.
 QUIET = {"distributed.scheduler.allowed-failures": 1, "distributed.comm.timeouts.connect": f"{TIMEOUT}s"}
 
@@ -103,4 +105,5 @@ def _local(workers: int | None, gpu: bool) -> LocalCluster:
         scheduler_kwargs={"dashboard": False},
         silence_logs=logging.CRITICAL,  # an item's error comes back with the item
         resources=GPU if gpu else None,
+        env=ONE_THREAD,
     )

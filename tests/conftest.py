@@ -12,6 +12,7 @@ import jaxtyping
 import numpy as np
 import pandas as pd
 import pytest
+from browsing import FLAGS
 from hypothesis import settings
 from iblutil.io import parquet
 from jaxtyping import install_import_hook
@@ -35,6 +36,15 @@ def chromium_path() -> str:
         if found := shutil.which(name):
             return found
     pytest.skip("no Chromium on the PATH: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path):
+    sync_api = pytest.importorskip("playwright.sync_api", reason='pip install -e ".[test]" for playwright')
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS.split())
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session")

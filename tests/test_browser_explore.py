@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import FLAGS, PATIENCE, problems, serve
+from browsing import PATIENCE, problems, serve
 
 sync_api = pytest.importorskip("playwright.sync_api", reason='pip install -e ".[test]" for playwright')
 expect = sync_api.expect
@@ -29,14 +29,6 @@ def server(untrained_model, chromium_path, tmp_path_factory) -> Iterator[tuple[s
     environment = {**os.environ, "MTM_CHECKPOINTS": str(untrained_model.parent)}
     environment.pop("MTM_CACHE_DIR", None)
     yield from serve([sys.executable, "-m", "panel", "serve", "app/"], environment, log)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path):
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS.split())
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

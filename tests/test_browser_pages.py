@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from browsing import FLAGS, PATIENCE, problems, serve
+from browsing import PATIENCE, problems, serve
 
 sync_api = pytest.importorskip("playwright.sync_api", reason='pip install -e ".[test]" for playwright')
 expect = sync_api.expect
@@ -31,14 +31,6 @@ def server(chromium_path, tmp_path_factory) -> Iterator[tuple[str, Path]]:
         name: value for name, value in os.environ.items() if name not in ("MTM_CACHE_DIR", "MTM_CHECKPOINTS")
     }
     yield from serve([sys.executable, "-m", "panel", "serve", "app/"], environment, log)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path):
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS.split())
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import FLAGS, problems, serve
+from browsing import problems, serve
 
 sync_api = pytest.importorskip("playwright.sync_api", reason='pip install -e ".[test]" for playwright')
 expect = sync_api.expect
@@ -32,14 +32,6 @@ def server(chromium_path, untrained_model, tmp_path_factory) -> Iterator[tuple[s
     environment |= {"MTM_RUNS": str(folder / "runs"), "MTM_CHECKPOINTS": str(untrained_model.parent)}
     command = [sys.executable, "-m", "panel", "serve", "app/", "--address", "localhost"]
     yield from serve(command, environment, folder / "log")
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path):
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS.split())
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from mtm_core import jobs
 from mtm_core.checkpoint import load_checkpoint
 from mtm_core.commands import ablation as ablation_command
 from mtm_core.commands import experiment_options, score_sessions
+from mtm_core.commands import options as shared_options
 from mtm_core.commands import scaling as scaling_command
 from mtm_core.data.catalogue import open_session
 from mtm_core.evaluation.baselines import FITS
@@ -49,7 +50,7 @@ def parsed(add, *arguments):
 
 def test_options_name_what_there_is():
     assert experiment_options.ROWS == tuple(ROWS) and experiment_options.TASKS == TASKS
-    assert set(experiment_options.BASELINES) < set(FITS) and set(experiment_options.PRESETS) == set(PRESETS)
+    assert set(experiment_options.BASELINES) < set(FITS) and set(shared_options.PRESETS) == set(PRESETS)
 
 
 # --- finished parts ---------------------------------------------------------------------------------------------------

@@ -31,11 +31,16 @@ def listening(processes: list[psutil.Process]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def done():
-    """All that came back from two local processes, and the addresses at which they could be reached meanwhile."""
+    """All that came back from two local processes, and the addresses at which they could be reached meanwhile.
+
+    Whoever starts them has set another number of threads.
+    """
     found, addresses = [], set()
-    for pair in spread(square, range(N_ITEMS), workers=2):
-        addresses |= listening([psutil.Process()]) if not found else set()
-        found.append(pair)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OMP_NUM_THREADS", "2")
+        for pair in spread(square, range(N_ITEMS), workers=2):
+            addresses |= listening([psutil.Process()]) if not found else set()
+            found.append(pair)
     return found, addresses
 
 

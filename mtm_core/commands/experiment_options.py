@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from .options import TASKS, add_cache, add_data, add_device, add_model
+
 # The names of mtm_core.experiments.ablation.ROWS, which would import torch.
 ROWS = (
     "temporal",
@@ -15,35 +17,11 @@ ROWS = (
     "mtm_not_prompted",
     "mtm_prompted",
 )
-PRESETS = ("small", "paper", "large")  # as in mtm_core.training.presets
-LEVELS = ("allen", "beryl", "cosmos")
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cache-dir", metavar="DIR", help="ONE cache with recordings (default: $MTM_CACHE_DIR)")
-    parser.add_argument("--event", default="stimOn_times", help="trials column to align to (default: %(default)s)")
-    parser.add_argument(
-        "--window",
-        nargs=2,
-        type=float,
-        metavar=("START", "END"),
-        help="s around the event (default: -0.5 1.5, or what exists)",
-    )
-    parser.add_argument("--bin-size", type=float, default=0.02, metavar="S", help="s (default: %(default)s)")
-    parser.add_argument("--region-level", default="beryl", choices=LEVELS)
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", choices=PRESETS, default="small", help="settings by name (default: %(default)s)")
-    parser.add_argument("--tokens", choices=("ndt1", "ndt2"), default="ndt1", help="ndt2: patches of 128 neurons")
-    parser.add_argument("--width", type=int, help="channels of the model (default: the preset's)")
-    parser.add_argument("--layers", type=int, help="transformer blocks (default: the preset's)")
-    parser.set_defaults(no_prompt=False)
 
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="N", help="default: 0")
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a CUDA card if there is one)")
+    add_device(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for results; what is there is not repeated")
     parser.add_argument("--json", metavar="FILE", help="write all results as JSON")
 
@@ -59,8 +37,9 @@ def add_ablation(commands: argparse._SubParsersAction) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--session", nargs="+", metavar="EID", help="each is an ablation of its own")
     which.add_argument("--simulated", action="store_true", help="the first simulated session")
-    _add_data(parser)
-    _add_model(parser)
+    add_data(parser)
+    add_model(parser)
+    parser.set_defaults(no_prompt=False)
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME", help=f"of {', '.join(ROWS)}")
     parser.add_argument("--steps", type=_positive, metavar="N", help="of every model (default: by the session)")
     _add_runs(parser)
@@ -91,8 +70,9 @@ def add_scaling(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="sessions to pre-train on (default: 1 3 7 all)",
     )
-    _add_data(parser)
-    _add_model(parser)
+    add_data(parser)
+    add_model(parser)
+    parser.set_defaults(no_prompt=False)
     parser.add_argument("--pretrain-steps-per-session", type=_positive, metavar="N", help="default: 300")
     parser.add_argument("--steps", type=_positive, metavar="N", help="on each target (default: by its size)")
     parser.add_argument("--targets", type=_positive, metavar="N", help="sessions of each animal (default: all)")
@@ -101,7 +81,6 @@ def add_scaling(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--figure", metavar="FILE.svg", help="draw bits per spike against the number of sessions")
 
 
-TASKS = ("co_smoothing", "forward_prediction", "intra_region", "inter_region")  # as in mtm_core.evaluation.questions
 BASELINES = (
     "train_mean",
     "psth",
@@ -117,13 +96,13 @@ BASELINES = (
 def add_score_sessions(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("score-sessions", help="score models and baselines on many sessions in parallel")
     parser.add_argument("checkpoint", nargs="+", metavar="CHECKPOINT", help="folders; the first is compared with all")
-    parser.add_argument("--cache-dir", metavar="DIR", help="ONE cache with recordings (default: $MTM_CACHE_DIR)")
+    add_cache(parser)
     parser.add_argument("--session", nargs="+", metavar="EID", help="default: all sessions of the first checkpoint")
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
     parser.add_argument("--fast", action="store_true", help="hold out up to 16 neurons at once in co-smoothing")
     parser.add_argument("--baselines", nargs="+", choices=BASELINES, default=[], help="default: none")
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a CUDA card if there is one)")
+    add_device(parser)
     _add_spread(parser)
     parser.add_argument("--json", metavar="FILE", help="write everything as JSON")
     parser.add_argument("--csv", metavar="FILE", help="write one line per session, predictor, task and measure")

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from .experiment_options import LEVELS, PRESETS
-
-SCHEMES = ("neuron", "causal", "intra_region", "inter_region", "temporal", "random_token")  # mtm_core.masking.Scheme
+from .options import SCHEMES, add_data, add_device, add_model
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     """What every command that trains takes."""
-    parser.add_argument("--cache-dir", metavar="DIR", help="ONE cache with recordings (default: $MTM_CACHE_DIR)")
-    parser.add_argument("--event", default="stimOn_times", help="trials column to align to (default: %(default)s)")
-    parser.add_argument(
-        "--window",
-        nargs=2,
-        type=float,
-        metavar=("START", "END"),
-        help="s around the event (default: -0.5 1.5, or what exists)",
-    )
-    parser.add_argument("--bin-size", type=float, default=0.02, metavar="S", help="s (default: %(default)s)")
-    parser.add_argument("--region-level", default="beryl", choices=LEVELS)
+    add_data(parser)
     parser.add_argument(
         "--schemes",
         nargs="+",
@@ -35,17 +23,13 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         "--steps", type=int, metavar="N", help="steps instead of minutes; such a run can be repeated exactly"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a CUDA card if there is one)")
+    add_device(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the checkpoint")
 
 
 def _add_size(parser: argparse.ArgumentParser) -> None:
-    """What a new model is made of."""
-    parser.add_argument("--preset", choices=PRESETS, default="small", help="settings by name (default: %(default)s)")
-    parser.add_argument("--tokens", choices=("ndt1", "ndt2"), default="ndt1", help="ndt2: patches of 128 neurons")
+    add_model(parser)
     parser.add_argument("--no-prompt", action="store_true", help="do not tell the model the masking scheme")
-    parser.add_argument("--width", type=int, help="channels of the model (default: the preset's)")
-    parser.add_argument("--layers", type=int, help="transformer blocks (default: the preset's)")
 
 
 def add_train(commands: argparse._SubParsersAction) -> None:
