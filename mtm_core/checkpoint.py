@@ -12,12 +12,15 @@ from torch import Tensor
 
 from . import __version__
 from .models.mtm import MtM, MtMConfig
+from .models.neds import Neds, NedsConfig
 from .models.released import LABEL, ReleasedConfig, ReleasedMtM
+from .models.released_neds import LABEL as NEDS_LABEL
+from .models.released_neds import ReleasedNeds, ReleasedNedsConfig
 from .tensorfolder import CheckpointError, TensorFolder
 
 FORMAT = 1
 NAME = "checkpoint"
-Model: TypeAlias = MtM | ReleasedMtM
+Model: TypeAlias = MtM | Neds | ReleasedMtM | ReleasedNeds
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,20 @@ def _build_mtm(manifest: dict[str, Any]) -> MtM:
     return MtM(MtMConfig(**manifest["config"]), tuple(manifest["unit_ids"]), tuple(manifest["session_ids"]))
 
 
+def _build_neds(manifest: dict[str, Any]) -> Neds:
+    return Neds(NedsConfig(**manifest["config"]), tuple(manifest["unit_ids"]), tuple(manifest["session_ids"]))
+
+
 def _build_released(manifest: dict[str, Any]) -> ReleasedMtM:
-    # JSON knows no tuples
-    config = {name: _tuples(value) for name, value in manifest["config"].items()}
-    return ReleasedMtM(ReleasedConfig(**config))
+    return ReleasedMtM(ReleasedConfig(**_with_tuples(manifest["config"])))
+
+
+def _build_released_neds(manifest: dict[str, Any]) -> ReleasedNeds:
+    return ReleasedNeds(ReleasedNedsConfig(**_with_tuples(manifest["config"])))
+
+
+def _with_tuples(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: _tuples(value) for name, value in config.items()}  # JSON knows no tuples
 
 
 def _tuples(value: Any) -> Any:
@@ -52,10 +65,17 @@ def _tuples(value: Any) -> Any:
 
 
 # manifest["model"] -> how to build it. Released weights carry their label with them wherever they are copied.
-BUILD: dict[str, Callable[[dict[str, Any]], Model]] = {"mtm": _build_mtm, "mtm_released": _build_released}
+BUILD: dict[str, Callable[[dict[str, Any]], Model]] = {
+    "mtm": _build_mtm,
+    "neds": _build_neds,
+    "mtm_released": _build_released,
+    "neds_released": _build_released_neds,
+}
 FACTS: dict[type[Model], dict[str, Any]] = {
     MtM: {"model": "mtm"},
+    Neds: {"model": "neds"},
     ReleasedMtM: {"model": "mtm_released", "label": LABEL},
+    ReleasedNeds: {"model": "neds_released", "label": NEDS_LABEL},
 }
 
 

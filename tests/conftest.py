@@ -148,7 +148,7 @@ def untrained_model(tmp_path_factory) -> Path:
     from mtm_core.masking import MTM_SCHEMES
     from mtm_core.models.mtm import MtMConfig
     from mtm_core.session import identity
-    from mtm_core.training.loop import build_model
+    from mtm_core.training.build import build_model
 
     trials = open_session("simulated-1").align()
     folder = tmp_path_factory.mktemp("checkpoints") / "untrained"

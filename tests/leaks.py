@@ -45,9 +45,10 @@ from mtm_core.masking import (
 from mtm_core.models.mtm import MtM
 from mtm_core.predict import in_pieces, latents, predict, to_batch
 from mtm_core.session import Trials, identity
+from mtm_core.training.build import build_model
 from mtm_core.training.calibration import calibrated
 from mtm_core.training.config import TrainConfig
-from mtm_core.training.loop import Trainer, best_model, build_model, new_run
+from mtm_core.training.loop import Trainer, best_model, new_run
 
 SHAPE = (6, 10, 12)
 TRIALS = small_trials(shape=SHAPE)

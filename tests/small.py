@@ -10,7 +10,7 @@ import torch
 
 from mtm_core.models.mtm import MtM, MtMConfig
 from mtm_core.session import Trials
-from mtm_core.training.loop import build_model
+from mtm_core.training.build import build_model
 
 SIZE = MtMConfig(width=16, n_layers=2, n_heads=2)
 SPLIT = ("train", "train", "test", "train", "validation")

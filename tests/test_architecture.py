@@ -21,14 +21,15 @@ SOURCES = sorted(p for top in ("mtm_core", "app") for p in (ROOT / top).rglob("*
 
 # unit -> units it may import. A unit is the first name below mtm_core or app: mtm_core/data/ibl.py belongs to "data".
 LEAVES = {"session", "regions", "atomic", "device", "paths"}
-MODEL = {"models", "masking", "modality", "session", "regions"}
-CALCULATION = {"training", "evaluation", "predict", "checkpoint", "compat"}
+MODEL = {"models", "masking", "masking_modalities", "modality", "session", "regions"}
+CALCULATION = {"training", "evaluation", "predict", "translate", "checkpoint", "compat"}
 CORE = {
     **{leaf: set() for leaf in LEAVES},
     "serve": {"paths"},
     "data": {"session", "regions", "atomic"},
     "masking": {"session", "regions", "modality"},
     "modality": {"session", "regions"},
+    "masking_modalities": {"modality"},
     "models": MODEL,
     "tensorfolder": {"atomic"},
     **{unit: CALCULATION | MODEL | {"atomic", "device", "tensorfolder"} for unit in CALCULATION},

@@ -21,8 +21,9 @@ from mtm_core.evaluation.questions import TASKS, Asking, questions
 from mtm_core.evaluation.tasks import EXACT, neurons_of, score_task, target_entries
 from mtm_core.models.mtm import MtMConfig
 from mtm_core.session import identity
+from mtm_core.training.build import build_model
 from mtm_core.training.config import TrainConfig
-from mtm_core.training.loop import Trainer, best_model, build_model, new_run
+from mtm_core.training.loop import Trainer, best_model, new_run
 
 SEEDS = (0, 1, 2)
 SIZE = MtMConfig(width=64, n_layers=2)

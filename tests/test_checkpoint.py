@@ -16,7 +16,8 @@ import mtm_core.tensorfolder as tensorfolder
 from mtm_core.atomic import json_sha256, sha256, write_bytes, write_json
 from mtm_core.checkpoint import load_checkpoint, read_manifest, save_checkpoint
 from mtm_core.masking import hold_out_neuron
-from mtm_core.models.mtm import MtM, UnknownSessionError
+from mtm_core.models.mtm import MtM
+from mtm_core.models.tables import UnknownSessionError
 from mtm_core.predict import predict
 from mtm_core.tensorfolder import CheckpointError, TensorFolder
 

@@ -31,9 +31,10 @@ from mtm_core.experiments.paired import paired
 from mtm_core.experiments.results import Results
 from mtm_core.masking import MTM_SCHEMES, Scheme
 from mtm_core.models.mtm import MtMConfig
+from mtm_core.training.build import build_model
 from mtm_core.training.config import TrainConfig
 from mtm_core.training.fit import finished, fit
-from mtm_core.training.loop import best_model, build_model
+from mtm_core.training.loop import best_model
 from mtm_core.training.presets import PRESETS
 
 CPU = torch.device("cpu")

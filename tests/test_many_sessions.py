@@ -18,11 +18,12 @@ from mtm_core.checkpoint import load_checkpoint
 from mtm_core.commands import finetune, recordings
 from mtm_core.data.catalogue import open_session
 from mtm_core.masking import Mask, Scheme
-from mtm_core.models.mtm import UnknownSessionError
+from mtm_core.models.tables import UnknownSessionError
 from mtm_core.predict import predict
 from mtm_core.training.batches import draw_step, put_on_device
+from mtm_core.training.build import build_model
 from mtm_core.training.config import TrainConfig
-from mtm_core.training.loop import Trainer, build_model, new_run
+from mtm_core.training.loop import Trainer, new_run
 from mtm_core.training.transfer import transfer, trunk_only
 
 # A short window and a long one: 20 bins of 20 ms in 0 to 0.4 s, 100 in -0.5 to 1.5 s

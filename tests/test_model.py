@@ -12,12 +12,13 @@ from small import SIZE, small_model, small_trials
 
 from mtm_core.masking import Mask, Scheme, draw_mask, hold_out_neuron
 from mtm_core.models import mtm, stitcher
-from mtm_core.models.mtm import Batch, MtM, MtMConfig, UnknownSessionError, _may_read
+from mtm_core.models.mtm import Batch, MtM, MtMConfig, _may_read
 from mtm_core.models.patches import N_PREFIX, token_bins
+from mtm_core.models.tables import UnknownSessionError
 from mtm_core.models.transformer import Dropout, attend
 from mtm_core.predict import predict, to_batch
 from mtm_core.training.batches import draw_mixed, put_on_device
-from mtm_core.training.loop import build_model
+from mtm_core.training.build import build_model
 from mtm_core.training.loss import poisson_loss, trial_weights
 
 TRIALS = small_trials(shape=(8, 12, 12))

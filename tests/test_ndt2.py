@@ -17,8 +17,9 @@ from mtm_core.masking import Mask, Scheme, draw_mask, join, region_codes
 from mtm_core.models.mtm import MOST_PATCHES, MtM
 from mtm_core.models.patches import sum_patches, token_bins
 from mtm_core.predict import predict, to_batch
+from mtm_core.training.build import build_model
 from mtm_core.training.config import TrainConfig
-from mtm_core.training.loop import Trainer, build_model, new_run
+from mtm_core.training.loop import Trainer, new_run
 
 PATCHED = partial(small_model, patch_neurons=5)  # twelve neurons: patches of 5, 5 and 2
 MODELS = {

@@ -13,7 +13,8 @@ from small_released import small_released
 from mtm_core.checkpoint import CheckpointError, save_checkpoint
 from mtm_core.commands.predict import run, scheme_named
 from mtm_core.masking import Mask, Scheme, draw_mask, region_codes
-from mtm_core.models.mtm import MtM, UnknownSessionError
+from mtm_core.models.mtm import MtM
+from mtm_core.models.tables import UnknownSessionError
 from mtm_core.predict import predict
 from mtm_core.session import identity
 

@@ -20,8 +20,9 @@ from mtm_core.evaluation.metrics import SpikeSums, bits_per_spike
 from mtm_core.evaluation.questions import TASKS, questions
 from mtm_core.evaluation.tasks import score_task
 from mtm_core.masking import Mask, Scheme, draw_mask, hold_out_future, hold_out_neuron
-from mtm_core.models.mtm import Batch, UnknownSessionError
+from mtm_core.models.mtm import Batch
 from mtm_core.models.released import LABEL
+from mtm_core.models.tables import UnknownSessionError
 from mtm_core.predict import latents, predict
 
 PROMPTS = ("neuron", "causal", "inter-region", "intra-region")

@@ -9,8 +9,9 @@ from torch import nn
 
 from mtm_core.models.stitcher import rows_of
 from mtm_core.training.averaging import REACH, follow, start_average
+from mtm_core.training.build import build_model
 from mtm_core.training.config import TrainConfig
-from mtm_core.training.loop import Trainer, build_model, new_run
+from mtm_core.training.loop import Trainer, new_run
 from mtm_core.training.optimizer import BETAS, EPS, Optimizers, RowAdamW, clip_gradients
 
 SETTINGS = {"lr": 0.02, "weight_decay": 0.1}

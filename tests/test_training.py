@@ -22,8 +22,10 @@ from mtm_core.tensorfolder import CheckpointError
 from mtm_core.training import batches, loop
 from mtm_core.training import loss as loss_module
 from mtm_core.training.batches import draw_step, put_on_device
+from mtm_core.training.build import build_model
 from mtm_core.training.config import RATIO_RANGE, TrainConfig, one_cycle, steps_that_pay
-from mtm_core.training.loop import MOST_SKIPPED, Trainer, TrainingFailed, best_model, build_model, new_run
+from mtm_core.training.loop import MOST_SKIPPED, Trainer, TrainingFailed, best_model, new_run
+from mtm_core.training.objective import OBJECTIVES
 from mtm_core.training.resume import delete_run, load_run, save_run
 from mtm_core.training.validation import fixed_masks, validate
 
@@ -155,8 +157,8 @@ def test_a_run_that_was_saved_goes_on_as_if_it_had_not_stopped(tmp_path, n_befor
 @pytest.mark.parametrize("when", ["step", "validate"])
 def test_ctrl_c_waits_for_the_end_of_the_step_and_the_run_goes_on_exactly(tmp_path, monkeypatch, when):
     before, (whole, _) = signal.getsignal(signal.SIGINT), trained()
-    run, owner, name = start(), *((Trainer, "_step") if when == "step" else (loop, "validate"))
-    original = getattr(owner, name)
+    run, objective = start(), OBJECTIVES[MtM]
+    original = Trainer._step if when == "step" else objective.validate
 
     def pressed(*given):
         result = original(*given)
@@ -165,7 +167,10 @@ def test_ctrl_c_waits_for_the_end_of_the_step_and_the_run_goes_on_exactly(tmp_pa
         return result
 
     with monkeypatch.context() as patch:
-        patch.setattr(owner, name, pressed)
+        if when == "step":
+            patch.setattr(Trainer, "_step", pressed)
+        else:
+            patch.setitem(OBJECTIVES, MtM, replace(objective, validate=pressed))
         reason = train_to_end(Trainer(run, TRIALS, CONFIG), Saver(Job(run.model, TRIALS, CONFIG, tmp_path), run))
     assert "interrupted" in reason and run.step in (6, 7)
     assert signal.getsignal(signal.SIGINT) is before

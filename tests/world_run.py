@@ -18,8 +18,9 @@ import torch.distributed as dist
 from small import SIZE, small_trials
 
 from mtm_core.training import loop, validation
+from mtm_core.training.build import build_model
 from mtm_core.training.config import TrainConfig
-from mtm_core.training.loop import Trainer, build_model, new_run
+from mtm_core.training.loop import Trainer, new_run
 from mtm_core.training.validation import validate
 from mtm_core.training.world import World, join_world, leave_world
 

@@ -13,7 +13,7 @@ from mtm_core.checkpoint import NAME
 from ..recordings import models, runs_now
 from ..words import plain
 
-RELEASED = "mtm_released"  # as mtm_core.checkpoint names them
+RELEASED = ("mtm_released", "neds_released")  # as mtm_core.checkpoint names them
 TRUNK = "pre-trained trunk, knows no recording"
 
 
@@ -38,7 +38,7 @@ def model_facts(model: str) -> ModelFacts:
     if manifest and not sessions and not manifest.get("session_ids"):
         warning = TRUNK
     label = " · ".join(filter(None, [name, warning]))
-    return ModelFacts(label, sessions, warning, manifest.get("model") == RELEASED)
+    return ModelFacts(label, sessions, warning, manifest.get("model") in RELEASED)
 
 
 @lru_cache(maxsize=256)

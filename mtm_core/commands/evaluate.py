@@ -48,7 +48,7 @@ def _why_no_session(checkpoint: Checkpoint) -> str:
     if checkpoint.manifest.get("pretrained_on"):
         return "a trunk that knows no neurons; first `mtm finetune` it on a session"
     if label := checkpoint.manifest.get("label"):
-        return f"{label}; they know no recordings: give counts to `mtm predict`"
+        return f"{label}; they know no recordings: give arrays to `mtm predict`"
     return "does not say which data it was trained on; give one from `mtm train`"
 
 

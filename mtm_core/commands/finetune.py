@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint import Checkpoint, load_checkpoint
-from ..masking import Scheme
-from ..models.mtm import MtM
+from ..models.tables import AnimalTables
 from ..session import Trials, identity
+from ..training.build import build_model
 from ..training.config import TrainConfig
-from ..training.loop import build_model
+from ..training.objective import objective_of
 from ..training.presets import FINE_TUNING
 from ..training.transfer import transfer
 from .recordings import open_trials, refuse_twins, twins_of
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     if out.resolve() == Path(options.checkpoint).resolve():
         raise ValueError(f"{out}: the model to fine-tune lies there; give another --out folder")
     trunk = load_checkpoint(options.checkpoint)
-    if not isinstance(trunk.model, MtM):
+    if not isinstance(trunk.model, AnimalTables):
         raise ValueError(f"{options.checkpoint}: released weights run as they are; fine-tune a model of this program")
     refuse_twins(options.session, options.cache_dir)
     sessions = [open_trials(each, options) for each in options.session]
@@ -51,7 +51,8 @@ def run(options: argparse.Namespace) -> int:
 def tuning_settings(trunk: Checkpoint, only_stitcher: bool) -> TrainConfig:
     """The schemes that the model was trained on, and no higher rate than it was trained with."""
     about = trunk.manifest
-    schemes = tuple(Scheme[name.upper()] for name in about.get("schemes", ())) or FINE_TUNING.schemes
+    objective = objective_of(trunk.model)
+    schemes = tuple(objective.schemes[name.upper()] for name in about.get("schemes", ())) or objective.mix
     rate = min(FINE_TUNING.learning_rate, about.get("training", {}).get("learning_rate", FINE_TUNING.learning_rate))
     base = replace(FINE_TUNING, schemes=schemes, learning_rate=rate)
     return replace(base, trunk_learning_rate=0.0) if only_stitcher else base

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-# Names that the library would import torch for: mtm_core.evaluation.questions, training.presets and masking.Scheme.
+# Names that the library would import torch for: evaluation.questions, training.presets, Scheme and NedsScheme.
 TASKS = ("co_smoothing", "forward_prediction", "intra_region", "inter_region")
 PRESETS = ("small", "paper", "large")
 SCHEMES = ("neuron", "causal", "intra_region", "inter_region", "temporal", "random_token")
+NEDS_SCHEMES = (
+    "encoding",
+    "encoding_from_one",
+    "decoding",
+    "within_spikes",
+    "within_spikes_alone",
+    "within_behavior",
+    "within_behavior_alone",
+    "cross_modality",
+)
 LEVELS = ("allen", "beryl", "cosmos")
 
 

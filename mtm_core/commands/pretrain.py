@@ -8,19 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..data.simulate import SIMULATED_IDS
+from ..training.build import build_model
 from ..training.config import TrainConfig
-from ..training.loop import build_model
-from ..training.presets import PRESETS
 from .recordings import of_subjects, open_usable
 from .running import Job, train
-from .train import model_settings, train_settings
+from .train import model_settings, preset_of, train_settings
 
 FULL_BATCH = 4  # sessions in a batch, where the preset says one: what a trunk learns should not be one animal's
 TRIALS_OF_ONE = 8  # of each session in a batch, at least
 
 
 def pretrain_settings(options: argparse.Namespace) -> TrainConfig:
-    base = PRESETS[options.preset].train
+    base = preset_of(options).train
     n_sessions = options.sessions_per_batch or max(FULL_BATCH, base.sessions_per_batch)
     alpha = base.alpha if options.alpha is None else options.alpha
     batch_size = max(base.batch_size, n_sessions * TRIALS_OF_ONE)

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..checkpoint import Checkpoint, save_checkpoint
 from ..device import describe, pick_device
-from ..models.mtm import MtM
+from ..models.tables import AnimalTables
 from ..session import Trials
 from ..training.config import TrainConfig
 from ..training.fit import finished
@@ -35,7 +35,7 @@ INTERRUPTED = 130  # exit status, as of a shell
 class Job:
     """What a command wants trained."""
 
-    model: MtM
+    model: AnimalTables
     sessions: list[Trials]
     config: TrainConfig
     out: Path
@@ -109,13 +109,13 @@ def interrupts() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, previous)
 
 
-def show(shown: ProgressLine, step: Step) -> None:
+def show(shown: ProgressLine, step: Step, scores_are: str) -> None:
     shown.show(line(step), step.progress)
     for notice in step.notices:
         shown.say(notice)
     if step.validation:
         scores = "  ".join(f"{name} {value:.3f}" for name, value in step.validation.items())
-        shown.say(f"step {step.number}  validation bits per spike (pooled): {scores}{'  *' * step.is_best}")
+        shown.say(f"step {step.number}  validation, {scores_are}: {scores}{'  *' * step.is_best}")
 
 
 def train_to_end(trainer: Trainer, saver: Saver) -> str:
@@ -125,7 +125,7 @@ def train_to_end(trainer: Trainer, saver: Saver) -> str:
         with interrupts() as interrupted:
             for step in trainer.steps():
                 if first:
-                    show(shown, step)
+                    show(shown, step, trainer.objective.scores)
                     journal.add(step)
                     saver.after(step)
                 if trainer.world.agreed(float(interrupted()), trainer.device):
@@ -147,7 +147,7 @@ def train(job: Job, options: argparse.Namespace) -> int:
         leave_world()
 
 
-def _train(job: Job, model: MtM, world: World) -> int:
+def _train(job: Job, model: AnimalTables, world: World) -> int:
     run = new_run(model, job.config)
     run.origin = job.origin
     job.out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is refused now, not after the training

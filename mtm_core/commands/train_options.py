@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .options import SCHEMES, add_data, add_device, add_model
+from .options import NEDS_SCHEMES, SCHEMES, add_data, add_device, add_model
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
@@ -13,9 +13,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--schemes",
         nargs="+",
-        choices=SCHEMES,
+        choices=(*SCHEMES, *NEDS_SCHEMES),
         metavar="SCHEME",
-        help=f"masking schemes to mix, of {', '.join(SCHEMES)}",
+        help=f"masking schemes to mix, of {', '.join(SCHEMES)}; with --model neds of {', '.join(NEDS_SCHEMES)}",
     )
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, metavar="M", help="training time (default: 5)")
@@ -28,6 +28,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_size(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", choices=("mtm", "neds"), default="mtm", help="neds: spikes and behavior from one another"
+    )
     add_model(parser)
     parser.add_argument("--no-prompt", action="store_true", help="do not tell the model the masking scheme")
 

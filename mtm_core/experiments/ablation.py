@@ -24,9 +24,10 @@ import torch
 from ..masking import MTM_SCHEMES, Scheme
 from ..models.mtm import MtM, MtMConfig
 from ..session import Trials, identity
+from ..training.build import build_model
 from ..training.config import TrainConfig
 from ..training.fit import finished, fit
-from ..training.loop import Step, best_model, build_model
+from ..training.loop import Step, best_model
 from .measure import MEASURES, as_checkpoint, measured_decoding, measured_tasks
 
 WEIGHTS = ("as_trained", "calibrated")

@@ -19,9 +19,10 @@ import torch
 
 from ..models.mtm import MtM, MtMConfig
 from ..session import Trials, identity
+from ..training.build import build_model
 from ..training.config import TrainConfig, steps_that_pay
 from ..training.fit import finished, fit
-from ..training.loop import Step, Trainer, best_model, build_model
+from ..training.loop import Step, Trainer, best_model
 from ..training.transfer import transfer, trunk_only
 from .measure import as_checkpoint, measured_tasks
 

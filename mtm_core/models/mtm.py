@@ -18,8 +18,7 @@ Deviations, each for one reason:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,15 +28,11 @@ from torch import Tensor, nn
 from ..masking import Mask, Scheme
 from .patches import N_PREFIX, n_patches, reads_no_future, sum_patches, token_bins
 from .stitcher import UnitTable, rows_of
+from .tables import AnimalTables
+from .time_waves import N_WAVES, time_waves
 from .transformer import Dropout, Transformer, TransformerConfig
 
-N_TIME_WAVES = 16  # sines and cosines that tell the time from the event
-SHORTEST_WAVE, LONGEST_WAVE = 0.05, 8.0  # s
 MOST_PATCHES = 64  # of a session: 8,192 neurons with patches of 128
-
-
-class UnknownSessionError(ValueError):
-    """The model has no rows for a session or for some of its neurons."""
 
 
 @dataclass(frozen=True)
@@ -64,63 +59,26 @@ class Batch:
     read: Int[Tensor, " n"] | None = None  # positions in unit_rows of the neurons to predict; None: all
 
 
-class MtM(nn.Module):
+class MtM(AnimalTables):
     """Log expected counts per bin for every entry of a batch, whether hidden or not."""
 
     causal_is_strict = True
     shares_tokens = True  # a token is a sum over neurons, of which questions may share a part
+    STARTS = {"units.hidden_signal": "hidden_signal_start", **AnimalTables.STARTS}
 
     def __init__(self, config: MtMConfig, unit_ids: tuple[str, ...], session_ids: tuple[str, ...]) -> None:
-        super().__init__()
-        if len(set(unit_ids)) != len(unit_ids):
-            raise ValueError("two neurons have the same uuid; the unit table needs one row per neuron")
-        self.config, self.unit_ids, self.session_ids = config, unit_ids, session_ids
-        self._row = {uuid: row for row, uuid in enumerate(unit_ids)}
-        self.units = UnitTable(len(unit_ids), config.width)
-        self.session = nn.Embedding(len(session_ids), config.width)
+        super().__init__(config.width, unit_ids, session_ids, UnitTable(len(unit_ids), config.width))
+        self.config = config
         self.prompt = nn.Embedding(len(Scheme), config.width)
-        self.time = nn.Linear(2 * N_TIME_WAVES, config.width)
+        self.time = nn.Linear(N_WAVES, config.width)
         self.token_dropout = Dropout(config.token_dropout)
         self.transformer = Transformer(config)
         nn.init.zeros_(self.session.weight)  # a session starts as the average session
-        # Where rows of new neurons and sessions begin in a trunk that has no others: the means of those it had.
-        self.register_buffer("hidden_signal_start", torch.zeros(config.width))
-        self.register_buffer("session_start", torch.zeros(config.width))
         nn.init.normal_(self.prompt.weight, std=0.1)
         self.prompt.requires_grad_(config.prompted)
         if config.patch_neurons:
             self.patch = nn.Embedding(MOST_PATCHES, config.width)
             nn.init.normal_(self.patch.weight, std=0.1)
-
-    @property
-    def device(self) -> torch.device:
-        return self.units.mean.device
-
-    def knows(self, uuid: str) -> bool:
-        return uuid in self._row
-
-    def unit_rows(self, unit_ids: Sequence[str]) -> Int[Tensor, "N"]:
-        """Rows of neurons that the model knows."""
-        return torch.tensor([self._row[uuid] for uuid in unit_ids], dtype=torch.long, device=self.device)
-
-    def rows(self, session_id: str, unit_ids: tuple[str, ...]) -> tuple[Int[Tensor, "N"], int]:
-        """Row numbers of a session's neurons and of the session; raises UnknownSessionError."""
-        missing = sum(not self.knows(uuid) for uuid in unit_ids)
-        if missing or session_id not in self.session_ids:
-            raise UnknownSessionError(
-                f"the model does not know session {session_id} ({missing} of its {len(unit_ids)} neurons are new to "
-                f"it); fine-tune it with `mtm finetune CHECKPOINT --session {session_id} --out DIR`"
-            )
-        return self.unit_rows(unit_ids), self.session_ids.index(session_id)
-
-    def row_tables(self) -> dict[str, nn.Parameter]:
-        """The parameters with one row per neuron or session; all others are the trunk, which animals share."""
-        tables = {f"units.{name}": table for name, table in self.units.named_parameters()}
-        return {**tables, "session.weight": self.session.weight}
-
-    def trunk(self) -> Iterator[tuple[str, nn.Parameter]]:
-        tables = self.row_tables()
-        return ((name, weight) for name, weight in self.named_parameters() if name not in tables)
 
     def patches(self, n_neurons: int) -> Int[Tensor, "N"] | None:
         """The patch of each neuron of a session; None: one for all."""
@@ -154,7 +112,7 @@ class MtM(nn.Module):
 
     def _sequence(self, tokens: Float[Tensor, "B T S D"], batch: Batch, prompts: Int[Tensor, "B"]) -> Tensor:
         """Prefix, then the tokens bin by bin, each told its time and its patch."""
-        tokens = tokens + self.time(_time_waves(batch.bin_starts))[:, None]
+        tokens = tokens + self.time(time_waves(batch.bin_starts))[:, None]
         if self.config.patch_neurons:
             tokens = tokens + self.patch.weight[: tokens.shape[2]]
         return torch.cat([self._prefix(batch, prompts).to(tokens.dtype), tokens.flatten(1, 2)], dim=1)
@@ -198,14 +156,6 @@ class MtM(nn.Module):
             parts = states.split([len(own) for own in prompts])
             found.update((i, self.read_out(part, batches[i])) for i, part in zip(like, parts, strict=True))
         return [found[i] for i in range(len(batches))]
-
-
-def _time_waves(bin_starts: Float[Tensor, "T"]) -> Float[Tensor, "T waves"]:
-    """Sines and cosines of the time from the event, periods from 50 ms to 8 s."""
-    steps = torch.linspace(0, 1, N_TIME_WAVES, device=bin_starts.device)
-    periods = SHORTEST_WAVE * (LONGEST_WAVE / SHORTEST_WAVE) ** steps
-    phases = 2 * math.pi * bin_starts[:, None] / periods
-    return torch.cat([phases.sin(), phases.cos()], dim=1).float()
 
 
 def _may_read(prompts: Int[Tensor, "B"], bins: Int[Tensor, "S"]) -> Bool[Tensor, "B 1 S S"] | None:

@@ -25,7 +25,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ..masking import Mask, Scheme
-from .mtm import Batch, UnknownSessionError
+from .mtm import Batch
+from .tables import UnknownSessionError
 
 LABEL = "released weights; causal mode sees the future"
 N_PREFIX = 2  # session token, prompt token

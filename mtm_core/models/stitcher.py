@@ -44,11 +44,12 @@ def rows_of(table: nn.Parameter, rows: Int[Tensor, " n"]) -> Tensor:
 class UnitTable(nn.Module):
     """Input and read-out weights per neuron. All arguments `rows` are (N,) row numbers."""
 
-    def __init__(self, n_units: int, width: int) -> None:
+    def __init__(self, n_units: int, width: int, hides_neurons: bool = True) -> None:
+        """hides_neurons: False for a model that hides whole bins, which has no use for a signal of hidden neurons."""
         super().__init__()
         # Scale 1/sqrt(neurons of a session) would depend on the session; 1/sqrt(width) serves all.
         self.input = nn.Parameter(torch.randn(n_units, width) / math.sqrt(width))
-        self.hidden_signal = nn.Parameter(torch.zeros(n_units, width))
+        self.hidden_signal = nn.Parameter(torch.zeros(n_units, width)) if hides_neurons else None
         self.readout = nn.Parameter(torch.randn(n_units, width) * 0.1 / math.sqrt(width))
         self.bias = nn.Parameter(torch.zeros(n_units))
         # Statistics of the training trials: counts per bin.

@@ -13,19 +13,19 @@ import copy
 
 import torch
 
-from ..models.mtm import MtM
+from ..models.tables import AnimalTables
 from .optimizer import Optimizers
 
 REACH = 1.0  # the average reaches back over the last 1 / (1 + REACH) of the steps
 
 
-def start_average(model: MtM) -> MtM:
+def start_average(model: AnimalTables) -> AnimalTables:
     """A copy in evaluation mode that `follow` keeps up to date."""
     return copy.deepcopy(model).eval().requires_grad_(False)
 
 
 @torch.no_grad()
-def follow(average: MtM, model: MtM, optimizers: Optimizers, step: int) -> None:
+def follow(average: AnimalTables, model: AnimalTables, optimizers: Optimizers, step: int) -> None:
     """Take the weights after `step` (from 1 on) into the average; gradients of that step are still there."""
     share = min(1.0, (1.0 + REACH) / (step + REACH))
     means = dict(average.named_parameters())

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..masking import DEFAULT_RATIO, Mask, Scheme, draw_mask, join, region_codes
 from ..models.mtm import Batch, MtM
+from ..predict import MICRO_BATCH, in_pieces
 from ..session import Trials
 from .config import RATIO_RANGE, TrainConfig
 
@@ -40,6 +41,20 @@ class DeviceTrials:
             return wanted
         return tuple(s for s in wanted if s not in REGION_SCHEMES)
 
+    def check(self, wanted: tuple[Scheme, ...], session_id: str) -> None:
+        """Raises ValueError for a session that cannot be trained on."""
+        if not self.schemes(wanted):
+            raise ValueError(f"session {session_id}: no neuron has a known region; add another scheme")
+
+    def draw(self, config: TrainConfig, rng: torch.Generator) -> Mask:
+        """A mask with all schemes, each on its share of the trials."""
+        return draw_mixed(self, self.schemes(config.schemes), rng, config.fixed_ratios).restrict(self.valid)
+
+    def spikes(self, model: MtM, mask: Mask) -> tuple[Float[Tensor, "B T N"], Bool[Tensor, "B T N"]]:
+        """Log expected counts under the mask, and which entries are scored."""
+        log_rates = in_pieces(model, self.batch, mask, MICRO_BATCH[self.valid.device.type])
+        return log_rates, mask.target.expand(log_rates.shape)
+
 
 def put_on_device(model: MtM, trials: Trials) -> DeviceTrials:
     """Copy once; a step then only indexes."""
@@ -56,7 +71,7 @@ def step_generator(seed: int, step: int, device: torch.device) -> torch.Generato
     return torch.Generator(device).manual_seed(seed * 1_000_003 + step)
 
 
-Part = tuple[DeviceTrials, Mask]  # trials of one session, and what is hidden in them
+Part = tuple[DeviceTrials, Mask]  # trials of one session, and what is hidden in them; or the same of NEDS
 
 
 def draw_step(sessions: list[DeviceTrials], config: TrainConfig, step: int) -> list[Part]:
@@ -73,8 +88,7 @@ def draw_step(sessions: list[DeviceTrials], config: TrainConfig, step: int) -> l
 def _draw_part(session: DeviceTrials, n_trials: int, config: TrainConfig, rng: torch.Generator) -> Part:
     order = torch.randperm(session.n_trials, generator=rng, device=rng.device)
     part = session.pick(order[: min(n_trials, session.n_trials)])
-    mask = draw_mixed(part, session.schemes(config.schemes), rng, config.fixed_ratios)
-    return part, mask.restrict(part.valid)
+    return part, part.draw(config, rng)
 
 
 def pieces(parts: list[Part], weights: list[Tensor], most: int) -> list[list[tuple[Part, Tensor]]]:

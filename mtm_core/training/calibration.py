@@ -20,8 +20,7 @@ from numpy import ndarray
 
 from ..evaluation.poisson import fit_poisson
 from ..masking import Mask
-from ..models.mtm import MtM
-from ..predict import MICRO_BATCH, in_pieces
+from ..models.tables import AnimalTables
 from ..session import Trials
 from .batches import DeviceTrials
 
@@ -51,8 +50,8 @@ class _Entries:
 
 
 def calibrated(
-    model: MtM, sessions: list[Trials], validation: list[tuple[DeviceTrials, list[Mask]]]
-) -> tuple[MtM, list[Group]]:
+    model: AnimalTables, sessions: list[Trials], validation: list[tuple[DeviceTrials, list[Mask]]]
+) -> tuple[AnimalTables, list[Group]]:
     """A calibrated copy of the model, and its groups. validation: held-out trials of the sessions and their masks."""
     new, found = copy.deepcopy(model), []
     entries, train_spikes = _entries(model, validation), _train_spikes(model, sessions)
@@ -69,21 +68,21 @@ def calibrated(
 
 
 @torch.inference_mode()
-def _entries(model: MtM, validation: list[tuple[DeviceTrials, list[Mask]]]) -> _Entries:
+def _entries(model: AnimalTables, validation: list[tuple[DeviceTrials, list[Mask]]]) -> _Entries:
     rows, log_rates, counts = [], [], []
-    n_entries = sum(int(mask.target.sum()) for _, masks in validation for mask in masks)
+    n_entries = sum(held.batch.counts.numel() * len(masks) for held, masks in validation)
     every = max(1, -(-n_entries // MOST_ENTRIES))
     for held, masks in validation:
         for mask in masks:
-            predicted = in_pieces(model, held.batch, mask, MICRO_BATCH[held.valid.device.type]).float()
-            target = mask.target.expand(predicted.shape)
+            predicted, target = held.spikes(model, mask)
+            predicted = predicted.float()
             rows.append(held.batch.unit_rows[target.nonzero()[::every, 2]].cpu().numpy())
             log_rates.append(predicted[target][::every].double().cpu().numpy())
             counts.append(held.batch.counts[target][::every].double().cpu().numpy())
     return _Entries(*(np.concatenate(each) for each in (rows, log_rates, counts)))
 
 
-def _train_spikes(model: MtM, sessions: list[Trials]) -> Int[ndarray, " units"]:
+def _train_spikes(model: AnimalTables, sessions: list[Trials]) -> Int[ndarray, " units"]:
     """Training spikes of each row of the unit table."""
     spikes = np.zeros(len(model.unit_ids), dtype=np.int64)
     for trials in sessions:
@@ -110,7 +109,7 @@ def _groups(train_spikes: Int[ndarray, " units"], entries: _Entries) -> list[Boo
 
 
 @torch.no_grad()
-def _fold(model: MtM, rows: torch.Tensor, group: Group) -> None:
+def _fold(model: AnimalTables, rows: torch.Tensor, group: Group) -> None:
     units = model.units
     log_mean = units.mean[rows].log()
     units.readout[rows] *= group.gain

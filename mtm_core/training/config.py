@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..masking import MTM_SCHEMES, Scheme
+from ..masking_modalities import NedsScheme
 
 # Ratios are drawn anew for every batch: evaluation hides one neuron, a region or the future, so the model should meet
 # few and many hidden entries. MtM keeps 0.3 (0.6 causal) throughout; its own table 7 favours less.
@@ -33,7 +34,7 @@ class TrainConfig:
     learning_rate: float = 2e-3  # peak of the one-cycle schedule; 5e-3 diverged, 1e-4 (MtM) is far from done in minutes
     weight_decay: float = 0.01
     gradient_clip: float = 1.0  # norm
-    schemes: tuple[Scheme, ...] = MTM_SCHEMES
+    schemes: tuple[Scheme, ...] | tuple[NedsScheme, ...] = MTM_SCHEMES
     fixed_ratios: bool = False  # True: MtM's ratios instead of ratios drawn anew for every batch
     sessions_per_batch: int = 1  # trials of a batch come from so many sessions, in equal shares
     alpha: float = 1.0  # a session is drawn with probability ~ (its training trials)^alpha

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..models.mtm import MtM
+from ..models.tables import AnimalTables
 from ..session import Trials
 from .calibration import Group, calibrated
 from .config import TrainConfig
@@ -12,7 +12,7 @@ from .loop import Step, Trainer, best_model, new_run
 
 
 def fit(
-    model: MtM, sessions: list[Trials], config: TrainConfig, watch: Callable[[Step], None] = lambda step: None
+    model: AnimalTables, sessions: list[Trials], config: TrainConfig, watch: Callable[[Step], None] = lambda step: None
 ) -> Trainer:
     """Train `model` (in place) on the training trials of the sessions; `watch` sees every step and may raise to stop.
 
@@ -24,6 +24,6 @@ def fit(
     return trainer
 
 
-def finished(trainer: Trainer) -> tuple[MtM, list[Group]]:
+def finished(trainer: Trainer) -> tuple[AnimalTables, list[Group]]:
     """The model that a run ends with, its best averaged weights calibrated on the validation trials, and how."""
     return calibrated(best_model(trainer.run), trainer.sessions, trainer.validation)

@@ -15,15 +15,14 @@ import torch
 from torch import Tensor
 
 from ..device import has_bf16, is_out_of_memory
-from ..models.mtm import MtM, MtMConfig
+from ..models.tables import AnimalTables
 from ..session import Trials
 from .averaging import follow, start_average
-from .batches import Part, draw_step, pieces, put_on_device, share_of
+from .batches import Part, draw_step, pieces, share_of
 from .compiling import compile_parts, pays
 from .config import TrainConfig, one_cycle
-from .loss import Loss, trial_weights
+from .objective import objective_of
 from .optimizer import Optimizers, clip_gradients
-from .validation import fixed_masks, validate
 from .world import World, together
 
 MOST_SKIPPED = 10  # steps with a loss that is not finite, before the run stops
@@ -51,8 +50,8 @@ class Step:
 class Run:
     """The state of a training run."""
 
-    model: MtM
-    average: MtM  # of the weights, see averaging.py: what is validated and kept
+    model: AnimalTables
+    average: AnimalTables  # of the weights, see averaging.py: what is validated and kept
     optimizers: Optimizers
     step: int = 0
     elapsed: float = 0.0  # s spent in steps and validations
@@ -67,22 +66,7 @@ class Run:
     origin: dict[str, str] = field(default_factory=dict)  # checkpoint that the trunk comes from
 
 
-def build_model(config: MtMConfig, sessions: list[Trials], seed: int = 0) -> MtM:
-    """A fresh model with a row per neuron, its read-out at the neuron's mean over valid bins of training trials."""
-    unit_ids = tuple(str(uuid) for trials in sessions for uuid in trials.unit_ids)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = MtM(config, unit_ids, tuple(trials.session_id for trials in sessions))
-    for trials in sessions:
-        train = trials.select("train")
-        if not train.valid.any():
-            raise ValueError(f"session {trials.session_id}: no training trial holds data; choose another window")
-        means = torch.as_tensor(train.counts[train.valid].mean(axis=0), dtype=torch.float32)
-        model.units.set_means(model.rows(trials.session_id, tuple(trials.unit_ids))[0], means)
-    return model
-
-
-def new_run(model: MtM, config: TrainConfig) -> Run:
+def new_run(model: AnimalTables, config: TrainConfig) -> Run:
     return Run(model, start_average(model), Optimizers(model, config), micro_batch=config.batch_size)
 
 
@@ -98,21 +82,22 @@ class Trainer:
 
     def _load_data(self) -> None:
         model = self.run.model
-        self.device = model.device
+        self.device, self.objective = model.device, objective_of(model)
+        put, schemes = self.objective.put, self.config.schemes
         frozen = self.config.trunk_learning_rate == 0
-        loss = Loss(model)
+        loss = self.objective.loss(model)
         if pays(self.device, self.config):
             compile_parts(loss)
-        self.loss = together(loss, [f"model.{name}" for name in model.row_tables()], self.world, frozen)
+        tables = [f"model.{name}" for name in model.row_tables()]
+        self.loss = together(loss, tables, self.world, frozen or not self.objective.all_used)
         if frozen:
             for _, weight in model.trunk():
                 weight.requires_grad_(False)
-        self.train = [put_on_device(model, trials.select("train")) for trials in self.sessions]
+        self.train = [put(model, trials.select("train")) for trials in self.sessions]
         for own, trials in zip(self.train, self.sessions, strict=True):
-            if not own.schemes(self.config.schemes):
-                raise ValueError(f"session {trials.session_id}: no neuron has a known region; add another scheme")
-        held = [put_on_device(model, trials.select("validation")) for trials in self.sessions]
-        self.validation = [(trials, fixed_masks(trials, self.config.schemes)) for trials in held if trials.n_trials]
+            own.check(schemes, trials.session_id)
+        held = [put(model, trials.select("validation")) for trials in self.sessions]
+        self.validation = [(trials, self.objective.masks(trials, schemes)) for trials in held if trials.n_trials]
         if not self.validation:
             raise ValueError("no validation trials to choose the best weights by; use sessions with more trials")
 
@@ -169,7 +154,7 @@ class Trainer:
 
     def _accumulate(self, parts: list[Part]) -> float:
         n_trials = sum(part.n_trials for part, _ in parts)
-        parts, weights = share_of(parts, trial_weights([mask for _, mask in parts]), self.world.share(n_trials))
+        parts, weights = share_of(parts, self.objective.weights(parts), self.world.share(n_trials))
         total = torch.zeros((), device=self.device)
         for number, piece in enumerate(pieces(parts, weights, self.run.micro_batch)):
             loss = self._piece_loss(piece, number)
@@ -216,7 +201,7 @@ class Trainer:
         if progress < 1.0 and progress * config.n_validations < run.n_validations + 1:
             return None, False
         start = time.perf_counter()
-        scores = validate(run.average, self.validation, config.schemes, self.world)
+        scores = self.objective.validate(run.average, self.validation, config.schemes, self.world)
         run.elapsed += time.perf_counter() - start
         run.n_validations = max(run.n_validations + 1, int(progress * config.n_validations))
         finite = {name: value for name, value in scores.items() if math.isfinite(value)}
@@ -237,7 +222,7 @@ class Trainer:
         return Step(run.step, epoch, progress, left, loss, scores, is_best, notices)
 
 
-def best_model(run: Run) -> MtM:
+def best_model(run: Run) -> AnimalTables:
     """The model with the weights that scored best in validation; before the first validation, the present average."""
     if run.best:
         run.average.load_state_dict(run.best)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..models.mtm import MtM
+from ..models.tables import AnimalTables
 from .config import TrainConfig
 
 BETAS, EPS = (0.9, 0.999), 1e-8  # as in MtM and torch
@@ -69,7 +69,7 @@ class RowAdamW(torch.optim.Optimizer):
 class Optimizers:
     """Both optimizers of a model as one, with a learning rate that follows the schedule."""
 
-    def __init__(self, model: MtM, config: TrainConfig) -> None:
+    def __init__(self, model: AnimalTables, config: TrainConfig) -> None:
         settings = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
         tables = list(model.row_tables().values())
         self.rows = RowAdamW(tables, **settings)

@@ -6,40 +6,30 @@ MtM fine-tunes so (arXiv 2407.14668, section 4.3): a new stitcher and session em
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from ..models.mtm import MtM
+from ..models.tables import AnimalTables
 from ..session import Trials
-from .loop import build_model
+from .build import build_model
 
 
 @torch.no_grad()
-def transfer(trunk: MtM, sessions: list[Trials], seed: int = 0) -> MtM:
+def transfer(trunk: AnimalTables, sessions: list[Trials], seed: int = 0) -> AnimalTables:
     """A model of `sessions` with the trunk of another; rows of neurons and sessions that it knows are kept.
 
     New rows start as they do in a fresh model with the same seed, but for what the trunk expects of every session: the
     signal of a hidden neuron and the session embedding start as the mean of those it knows.
     """
     model = build_model(trunk.config, sessions, seed)
-    shared = dict(trunk.trunk())
+    shared, tables = dict(trunk.trunk()), model.row_tables()
     for name, weight in model.trunk():
         weight.copy_(shared[name])
-    hidden_signal, session = starts(trunk)
-    model.units.hidden_signal.copy_(hidden_signal.expand_as(model.units.hidden_signal))
-    model.session.weight.copy_(session.expand_as(model.session.weight))
+    for name, start in trunk.starts().items():
+        tables[name].copy_(start.expand_as(tables[name]))
     _keep_known(trunk, model)
     return model
 
 
-def starts(trunk: MtM) -> tuple[Float[Tensor, "D"], Float[Tensor, "D"]]:
-    """Hidden signal of a new neuron, and embedding of a new session."""
-    if not trunk.session_ids:
-        return trunk.hidden_signal_start, trunk.session_start
-    return trunk.units.hidden_signal.mean(0), trunk.session.weight.mean(0)
-
-
-def _keep_known(trunk: MtM, model: MtM) -> None:
+def _keep_known(trunk: AnimalTables, model: AnimalTables) -> None:
     known = [uuid for uuid in model.unit_ids if trunk.knows(uuid)]
     new, old = model.unit_rows(known), trunk.unit_rows(known)
     for name, table in trunk.units.named_parameters():
@@ -51,10 +41,9 @@ def _keep_known(trunk: MtM, model: MtM) -> None:
         model.session.weight[model.session_ids.index(session_id)] = weight
 
 
-def trunk_only(model: MtM) -> MtM:
+def trunk_only(model: AnimalTables) -> AnimalTables:
     """The same trunk without any neuron or session: what can be handed on, as small as it gets."""
-    bare = MtM(model.config, (), ())
-    hidden_signal, session = (start.detach() for start in starts(model))
-    means = {"hidden_signal_start": hidden_signal, "session_start": session}
-    bare.load_state_dict({**bare.state_dict(), **dict(model.trunk()), **means})
+    bare = type(model)(model.config, (), ())
+    starts = {model.STARTS[table]: start.detach() for table, start in model.starts().items()}
+    bare.load_state_dict({**bare.state_dict(), **dict(model.trunk()), **starts})
     return bare.eval()

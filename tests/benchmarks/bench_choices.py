@@ -26,8 +26,9 @@ from mtm_core.models.mtm import MtM, MtMConfig
 from mtm_core.session import Trials
 from mtm_core.training import batches
 from mtm_core.training.batches import put_on_device
+from mtm_core.training.build import build_model
 from mtm_core.training.config import TrainConfig
-from mtm_core.training.loop import Run, Trainer, best_model, build_model, new_run
+from mtm_core.training.loop import Run, Trainer, best_model, new_run
 from mtm_core.training.validation import fixed_masks, validate
 
 

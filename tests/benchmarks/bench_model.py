@@ -27,8 +27,9 @@ from mtm_core.masking import Mask, Scheme
 from mtm_core.models.mtm import MtM, MtMConfig
 from mtm_core.predict import to_batch
 from mtm_core.session import Trials
+from mtm_core.training.build import build_model
 from mtm_core.training.config import TrainConfig
-from mtm_core.training.loop import Trainer, build_model, new_run
+from mtm_core.training.loop import Trainer, new_run
 
 N_NEURONS, N_BINS, N_TRIALS = 676, 100, 150
 SIZES = {

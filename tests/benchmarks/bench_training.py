@@ -21,8 +21,9 @@ from plain import PlainModel, PlainTrainer
 
 from mtm_core.device import describe, has_bf16
 from mtm_core.models.mtm import MtMConfig
+from mtm_core.training.build import build_model
 from mtm_core.training.config import TrainConfig
-from mtm_core.training.loop import Trainer, build_model, new_run
+from mtm_core.training.loop import Trainer, new_run
 from mtm_core.training.presets import PRESETS
 
 GOAL = 0.4  # our time over the plain one

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int, Num, Shaped
 from numpy import ndarray
 
 from ..bootstrap import interval, resamples
@@ -55,10 +55,16 @@ def balanced_accuracy(
     labels: Float[ndarray, "K"], probability: Float[ndarray, "K"], weights: Float[ndarray, "R K"]
 ) -> Float[ndarray, " R"]:
     """Mean over both classes of the share of their trials that is decoded right; NaN where a class is absent."""
-    right = (probability > 0.5) == (labels == 1)
+    return mean_recall(labels, probability > 0.5, weights, np.arange(2))
+
+
+def mean_recall(
+    labels: Num[ndarray, "K"], named: Shaped[ndarray, "K"], weights: Float[ndarray, "R K"], classes: Int[ndarray, " C"]
+) -> Float[ndarray, " R"]:
+    """The same of any classes, of which every trial has one and was decoded as one."""
     with np.errstate(invalid="ignore"):
-        shares = [(weights * right) @ of / (weights @ of) for of in (labels == 0, labels == 1)]
-    return (shares[0] + shares[1]) / 2
+        shares = [(weights * (named == labels)) @ of / (weights @ of) for of in (labels == each for each in classes)]
+    return sum(shares) / len(shares)
 
 
 def accuracy(
@@ -82,11 +88,12 @@ def roc_auc(
 def r2(
     values: Float[ndarray, "K T"], predicted: Float[ndarray, "K T"], weights: Float[ndarray, "R K"]
 ) -> Float[ndarray, " R"]:
-    """Explained share of the variance over all bins of all trials (`r2_score` of the flattened traces)."""
-    n = weights.sum(axis=1) * values.shape[1]
-    offset = values.mean()  # without it the difference below would cancel most digits of a pupil of 30 px
-    first, square = (weights @ ((values - offset) ** power).sum(axis=1) for power in (1, 2))
-    error = weights @ ((values - predicted) ** 2).sum(axis=1)
+    """Explained share of the variance over all known (not NaN) bins of all trials (`r2_score` of these)."""
+    known = np.isfinite(values)
+    n = weights @ known.sum(axis=1)
+    offset = values[known].mean()  # without it the difference below would cancel most digits of a pupil of 30 px
+    first, square = (weights @ np.where(known, (values - offset) ** power, 0.0).sum(axis=1) for power in (1, 2))
+    error = weights @ np.where(known, (values - predicted) ** 2, 0.0).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return 1 - error / (square - first**2 / n)
 
