@@ -23,9 +23,11 @@ from ..evaluation.questions import Asking
 from ..evaluation.score import Score
 from ..evaluation.session_scores import MODEL, UNTRAINED, Plan, SessionScores, score_session
 from ..evaluation.tasks import score_held_out
+from ..models.neds import Neds
 from ..report import write_report
 from ..report.verdict import verdict
 from ..session import Session, Trials
+from . import evaluate_neds
 from .console import ProgressLine
 
 NOTE = "bits per spike against the mean of the test entries; mean over neurons / pooled over spikes"
@@ -160,6 +162,9 @@ def other_models(paths: list[str], device: torch.device) -> dict[str, Checkpoint
     found = {Path(path).name: load_checkpoint(path, device) for path in paths}
     if len(found) < len(paths):
         raise ValueError(f"{len(paths)} models have {len(found)} folder names; rename one, the table goes by names")
+    for each in found.values():
+        if "label" in each.manifest:
+            raise ValueError(f"{each.path}: {_why_no_session(each)}")
     return found
 
 
@@ -175,6 +180,9 @@ def run(options: argparse.Namespace) -> int:
     others = [s for s in checkpoint.session_ids if s != trials.session_id]
     if others and not options.session:
         print(f"other sessions of this checkpoint: {', '.join(others)} (choose with --session)")
+    if isinstance(checkpoint.model, Neds):
+        evaluate_neds.run(checkpoint, trials, options, against)
+        return 0
     tasks, asking = list(options.tasks), asking_of(options, session, trials)
     names = () if options.no_baselines else (*baseline_names(trials), UNTRAINED)
     scores = score_all(checkpoint, trials, Plan(tasks, asking, names, against))

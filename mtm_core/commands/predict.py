@@ -1,4 +1,7 @@
-"""`mtm predict`: counts and what is hidden of them, as numpy files, to a checkpoint's log rates as a numpy file."""
+"""`mtm predict`: counts and what is hidden of them, as numpy files, to a checkpoint's log rates as a numpy file.
+
+With --inputs and --task instead, one modality is translated into the others: predict_neds.py.
+"""
 
 from __future__ import annotations
 
@@ -13,31 +16,49 @@ from jaxtyping import Bool, Float, Num
 from numpy import ndarray
 
 from ..atomic import write_bytes
-from ..checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from ..device import describe, pick_device
+from ..checkpoint import Checkpoint, load_checkpoint
+from ..device import pick_device
 from ..masking import Mask, Scheme
-from ..models.mtm import Batch, UnknownSessionError
-from ..models.released import ReleasedMtM
+from ..models.mtm import Batch
 from ..predict import MICRO_BATCH, in_pieces
+from . import predict_neds
+from .predictions import check_file, refuse_nowhere, session_named, units_and_bins, who_and_where
 
-LARGEST_FILE = 16 * 2**30  # bytes
-BIN_SIZE = 0.02  # s; the released weights count bins and know no times
+# The options of each form; the second takes --session too, where the checkpoint knows several.
+COUNTS_FORM, MODALITIES_FORM = ("counts", "hidden", "prompt", "session"), ("inputs", "task")
 
 
 def run(options: argparse.Namespace) -> int:
+    return predict_neds.run(options) if asks_modalities(options) else predict_counts(options)
+
+
+def asks_modalities(options: argparse.Namespace) -> bool:
+    """Which form the options have; raises ValueError for a mixture and for what is missing."""
+    given = {name for name in (*COUNTS_FORM, *MODALITIES_FORM) if getattr(options, name, None) is not None}
+    counts, modalities = (", ".join(f"--{name}" for name in form) for form in (COUNTS_FORM, MODALITIES_FORM))
+    if given & {*MODALITIES_FORM} and given & {"counts", "hidden", "prompt"}:
+        raise ValueError(f"options of two forms; give either {counts}, or {modalities}")
+    form = MODALITIES_FORM if given & {*MODALITIES_FORM} else COUNTS_FORM
+    if missing := [f"--{name}" for name in form if name not in given]:
+        raise ValueError(f"{', '.join(missing)} missing; give {counts}, or for NEDS {modalities}")
+    return form is MODALITIES_FORM
+
+
+def predict_counts(options: argparse.Namespace) -> int:
+    """The form for spikes alone."""
     out = Path(options.out)
-    if not out.absolute().parent.is_dir():  # refused now, not after the predictions
-        raise ValueError(f"{out}: there is no folder {out.absolute().parent}; make it first")
+    refuse_nowhere(out)
     scheme = scheme_named(options.prompt)
     counts, hidden = read_counts(Path(options.counts), Path(options.hidden))
     device = pick_device(options.device)
     checkpoint = load_checkpoint(options.checkpoint, device)
+    if type(checkpoint.model) in predict_neds.TRANSLATORS:
+        raise ValueError(f"{checkpoint.path}: a model of spikes and behaviors; ask it with --inputs and --task")
     session_id = session_named(checkpoint, options.session)
     found = log_rates(checkpoint, session_id, counts, Mask(torch.as_tensor(hidden), torch.as_tensor(hidden), scheme))
     write_array(out, found)
-    label = f" ({checkpoint.manifest['label']})" if "label" in checkpoint.manifest else ""
     print(f"{out}: log rates of session {session_id}, {' x '.join(map(str, found.shape))}, prompt {scheme.label}")
-    print(f"{Path(options.checkpoint).name}{label} on {describe(device)}")
+    print(who_and_where(checkpoint, device))
     return 0
 
 
@@ -48,20 +69,6 @@ def scheme_named(name: str) -> Scheme:
             return scheme
     names = ", ".join(scheme.label.replace("_", "-") for scheme in Scheme)
     raise ValueError(f"there is no prompt {name!r}; give one of {names}")
-
-
-def session_named(checkpoint: Checkpoint, beginning: str) -> str:
-    """The session with that id, or the only one whose id begins so; raises UnknownSessionError."""
-    known = checkpoint.session_ids
-    if not known:
-        raise UnknownSessionError(f"{checkpoint.path}: knows no session; fine-tune it on one with `mtm finetune`")
-    found = [beginning] if beginning in known else [each for each in known if each.startswith(beginning)]
-    if len(found) != 1:
-        listed = ", ".join(found[:3] or known[:3])
-        raise UnknownSessionError(
-            f"{len(found)} sessions of {checkpoint.path} begin with {beginning!r}; give one of {listed} ..."
-        )
-    return found[0]
 
 
 def read_counts(counts_file: Path, hidden_file: Path) -> tuple[Num[ndarray, "K T N"], Bool[ndarray, "K T N"]]:
@@ -87,10 +94,7 @@ def _what(array: ndarray) -> str:
 
 def _array(file: Path) -> ndarray:
     """A mapped file, so that a header that promises more than the file holds takes no memory."""
-    if not file.is_file():
-        raise ValueError(f"{file}: no such file; give one written by numpy.save")
-    if file.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"{file}: {file.stat().st_size} bytes, more than the {LARGEST_FILE} such a file may have")
+    check_file(file, "numpy.save")
     try:
         found: Any = np.load(file, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # numpy raises many kinds for what is no array; the user needs one sentence
@@ -100,21 +104,6 @@ def _array(file: Path) -> ndarray:
     if found.size == 0:
         raise ValueError(f"{file}: {_what(found)} is empty")
     return found
-
-
-def units_and_bins(checkpoint: Checkpoint, session_id: str, n_bins: int) -> tuple[tuple[str, ...], ndarray]:
-    """Neurons of a session in the order of the table, and the left edges of its bins in s from the event."""
-    model = checkpoint.model
-    if isinstance(model, ReleasedMtM):
-        own = tuple(unit for unit in model.unit_ids if unit.startswith(f"{session_id}/"))
-        return own, BIN_SIZE * np.arange(n_bins)
-    first = 0
-    for about in checkpoint.manifest.get("data", []):
-        end = first + about["n_neurons"]
-        if about["session"] == session_id:
-            return model.unit_ids[first:end], about["window"][0] + about["bin_size"] * np.arange(n_bins)
-        first = end
-    raise CheckpointError(f"{checkpoint.path}: does not say which neurons session {session_id} has")
 
 
 def log_rates(

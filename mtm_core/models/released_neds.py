@@ -29,13 +29,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .tables import UnknownSessionError
-from .transformer import attend, rotary_angles, rotate, turn
 
 # What is known of the training code; every bin of the traces is scaled by the extremes of all trials.
 LABEL = "released NEDS weights; one mask per batch, copies of choice and block visible, traces scaled with test trials"
 SPIKE = "spike"
 CLASSES = {"choice": 2, "block": 3}  # behaviors with one class per trial
 MODALITIES = (SPIKE, "choice", "block", "wheel", "whisker")  # in the order of the tokens and of `mod_emb`
+SLOWEST = 1e4  # bins per radian of the slowest rotation
 PADDING = -1.0  # what the stitcher reads in place of neurons that a session lacks
 # Sizes beyond these are a mistake, or a file that wants to fill the memory; those of the paper are far smaller.
 MOST = {"n_bins": 10_000, "width": 16_384, "n_heads": 1_024, "n_layers": 100, "inter_size": 65_536}
@@ -154,9 +154,14 @@ class Attention(nn.Module):
 
     def forward(self, x: Float[Tensor, "B S D"], angles: Float[Tensor, "S half"]) -> Float[Tensor, "B S D"]:
         q, k, v = (f(x).unflatten(2, (self.n_heads, -1)).transpose(1, 2) for f in (self.query, self.key, self.value))
-        cos, sin = turn(angles, q)
-        mixed = attend(rotate(q, cos, sin), rotate(k, cos, sin), v, None)
+        mixed = F.scaled_dot_product_attention(_turned(q, angles), _turned(k, angles), v)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
+
+
+def _turned(x: Float[Tensor, "B heads S width"], angles: Float[Tensor, "S half"]) -> Float[Tensor, "B heads S width"]:
+    """Channels i and i + half of a token are turned by its angle i."""
+    (first, second), cos, sin = x.chunk(2, dim=-1), angles.cos(), angles.sin()
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
 class Mlp(nn.Module):
@@ -223,11 +228,16 @@ class ReleasedNeds(nn.Module):
             n_lacking = self.config.n_neurons - self.n_neurons[session_id]
             visible[SPIKE] = F.pad(visible[SPIKE], (0, n_lacking), value=PADDING)
         x = torch.cat([*self._tokens(visible, session_id, n_trials)], dim=1)
-        bins = torch.arange(n_bins, device=self.device).repeat(len(MODALITIES))
-        angles = rotary_angles(bins, self.config.width // self.config.n_heads)
+        angles = self._angles()
         for layer in self.encoder:
             x = layer(x, angles)
         return dict(zip(MODALITIES, self.encoder_norm(x).split(n_bins, dim=1), strict=True))
+
+    def _angles(self) -> Float[Tensor, "S half"]:
+        """Rotations of every token, in radians: by its bin, whatever its modality."""
+        half = self.config.width // self.config.n_heads // 2
+        speeds = SLOWEST ** (-torch.arange(half, device=self.device) / half)
+        return (torch.arange(self.config.n_bins, device=self.device)[:, None] * speeds).repeat(len(MODALITIES), 1)
 
     def _check(self, visible: dict[str, Tensor], session_id: str, n_trials: int) -> None:
         if session_id not in self.n_neurons:
