@@ -243,7 +243,8 @@ def hide(
 def hold_out_spikes(shape: tuple[int, int], read: tuple[str, ...], present: tuple[str, ...]) -> ModalityMask:
     """Encoding: all spikes are hidden and scored; of the behaviors present, only those in `read` are visible."""
     hidden = torch.zeros(shape[0], N_MODALITIES, shape[1], dtype=torch.bool)
-    hidden[:, [SPIKES_ROW, *rows_of(tuple(name for name in present if name not in read))]] = True
+    hidden[:, [SPIKES_ROW, *rows_of(present)]] = True
+    hidden[:, rows_of(read)] = False
     target = torch.zeros_like(hidden)
     target[:, SPIKES_ROW] = True
     return ModalityMask(hidden, target, NedsScheme.ENCODING)

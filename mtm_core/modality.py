@@ -70,7 +70,7 @@ def class_of(modality: Modality, values: Float[ndarray, " K"]) -> Int[ndarray, "
         raise ValueError(f"{modality.name} is a trace; it has no classes")
     values = np.asarray(values, dtype=np.float64)
     if modality.name == "contrast":
-        values = np.sign(np.round(values, 6))
+        values = np.where(np.isfinite(values), np.sign(values) * (np.abs(values) > 1e-6), np.nan)
     distance = np.abs(values[:, None] - np.array(modality.values))
     nearest = np.where(np.isfinite(distance), distance, np.inf).argmin(axis=1)
     # Blocks are .2 and .8 in single precision.

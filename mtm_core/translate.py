@@ -45,7 +45,7 @@ def to_batch(model: Neds, trials: Trials) -> NedsBatch:
         if static:
             classes[name] = torch.as_tensor(class_of(BEHAVIORS[name], values), dtype=torch.long, device=device)
         else:
-            traces[name] = torch.as_tensor(values, dtype=torch.float32, device=device)
+            traces[name] = torch.tensor(values, dtype=torch.float32, device=device)  # a copy, as of the counts
     starts = torch.as_tensor(trials.bin_starts, dtype=torch.float32, device=device)
     return NedsBatch(torch.tensor(trials.counts, device=device), rows, session_row, starts, traces, classes)
 
@@ -88,9 +88,10 @@ def in_pieces(model: Neds, batch: NedsBatch, mask: ModalityMask, micro_batch: in
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error) or size == 1:
             raise
-        return in_pieces(model, batch, mask, size // 2)
-    return Predicted(
-        torch.cat([part.log_rates for part in parts]),
-        {name: torch.cat([part.traces[name] for part in parts]) for name in batch.traces},
-        {name: torch.cat([part.logits[name] for part in parts]) for name in batch.classes},
-    )
+    else:
+        return Predicted(
+            torch.cat([part.log_rates for part in parts]),
+            {name: torch.cat([part.traces[name] for part in parts]) for name in batch.traces},
+            {name: torch.cat([part.logits[name] for part in parts]) for name in batch.classes},
+        )
+    return in_pieces(model, batch, mask, size // 2)  # out here the error no longer holds what filled the memory

@@ -187,7 +187,7 @@ class CalibratedLine(ABC):
     def __init__(self, trials: Trials) -> None:
         self.moments = training_moments(trials)
         self.held, self.regions = trials.select("validation"), trials.regions
-        parts = _parts(trials)
+        parts = training_parts(trials)
         self.pieces = [_piece(trials, part) for part in parts]
         self.train = trials.select(np.concatenate(parts))  # in the order of the pieces
         self._chosen: dict[str, tuple[ndarray, ndarray]] = {}
@@ -227,7 +227,7 @@ class CalibratedLine(ABC):
         return fit_calibration(np.concatenate(gains), reference, self.train, target_entries(task, self.train))
 
 
-def _parts(trials: Trials) -> list[Int[ndarray, " k"]]:
+def training_parts(trials: Trials) -> list[Int[ndarray, " k"]]:
     """The training trials' positions in a few parts: blocks of neighbors, alternating over the recording.
 
     As the split's own blocks: rates drift, and what lies between known blocks is predicted better than what lies beyond

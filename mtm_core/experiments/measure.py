@@ -22,7 +22,7 @@ from ..evaluation.decoding.nested import Decoded
 from ..evaluation.questions import TASKS, Asking
 from ..evaluation.tasks import score_task
 from ..masking import Scheme
-from ..models.mtm import MtM
+from ..models.tables import AnimalTables
 from ..session import Trials, identity
 
 MEASURES = ("mean", "pooled")  # bits per spike of a session: over neurons, over spikes
@@ -36,7 +36,7 @@ DECODED = {
 Result = TypeVar("Result")
 
 
-def as_checkpoint(model: MtM, sessions: Sequence[Trials], name: str) -> Checkpoint:
+def as_checkpoint(model: AnimalTables, sessions: Sequence[Trials], name: str) -> Checkpoint:
     """A model in memory as scores want it: with the data it was trained on."""
     data = [identity(trials) for trials in sessions]
     return Checkpoint(model, {"data": data, "hash": json_sha256([name, data])}, Path(name))

@@ -11,6 +11,7 @@ from typing import Any
 
 CACHE_VARIABLE = "MTM_CACHE_DIR"  # as mtm_core.data.catalogue, which imports more than a waiting process needs
 COMMANDS = ("train", "pretrain", "finetune")
+MODELS = ("mtm", "neds")
 PRESETS = ("small", "paper", "large")
 SCHEMES = ("neuron", "causal", "intra_region", "inter_region", "temporal", "random_token")
 MOST_MINUTES = 7 * 24 * 60
@@ -26,8 +27,9 @@ class Request:
     command: str  # of COMMANDS
     sessions: tuple[str, ...]  # ids as in the catalogue
     name: str = ""  # for people
+    model: str = "mtm"  # of MODELS; of a fine-tuned model: what it is
     preset: str = "small"  # of PRESETS
-    schemes: tuple[str, ...] = SCHEMES[:4]  # the mix of MtM
+    schemes: tuple[str, ...] = SCHEMES[:4]  # the mix of MtM; NEDS has its own
     minutes: float | None = 5.0
     steps: int | None = None
     checkpoint: str = ""  # folder of the model to fine-tune; chosen by the program, never typed by a visitor
@@ -42,7 +44,8 @@ class Request:
             stitcher = ["--only-stitcher"] if self.only_stitcher else []
             return ["finetune", self.checkpoint, "--session", *self.sessions, *stitcher, *ends]
         option = "--sessions" if self.command == "pretrain" else "--session"
-        return [self.command, option, *self.sessions, "--preset", self.preset, "--schemes", *self.schemes, *ends]
+        kind = ["--schemes", *self.schemes] if self.model == "mtm" else ["--model", self.model]
+        return [self.command, option, *self.sessions, "--preset", self.preset, *kind, *ends]
 
     def check(self) -> None:
         """Raises ValueError with a sentence for the visitor: nothing unknown may reach a command line."""
@@ -79,6 +82,8 @@ def present_cache() -> str:
 def _check_words(request: Request) -> None:
     if request.command not in COMMANDS:
         raise ValueError(f"a run can {', '.join(COMMANDS)}; not {request.command!r}")
+    if request.model not in MODELS:
+        raise ValueError(f"models are {', '.join(MODELS)}; not {request.model!r}")
     if request.preset not in PRESETS:
         raise ValueError(f"sizes of a model are {', '.join(PRESETS)}; not {request.preset!r}")
     if not request.schemes or not set(request.schemes) <= set(SCHEMES):

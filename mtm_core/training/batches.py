@@ -5,6 +5,7 @@ No sampler has a state, so a resumed run needs nothing but its step number to dr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,10 +13,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..masking import DEFAULT_RATIO, Mask, Scheme, draw_mask, join, region_codes
+from ..masking_modalities import ModalityMask
 from ..models.mtm import Batch, MtM
 from ..predict import MICRO_BATCH, in_pieces
 from ..session import Trials
 from .config import RATIO_RANGE, TrainConfig
+from .translation import NedsTrials
 
 REGION_SCHEMES = (Scheme.INTRA_REGION, Scheme.INTER_REGION)
 
@@ -71,10 +74,12 @@ def step_generator(seed: int, step: int, device: torch.device) -> torch.Generato
     return torch.Generator(device).manual_seed(seed * 1_000_003 + step)
 
 
-Part = tuple[DeviceTrials, Mask]  # trials of one session, and what is hidden in them; or the same of NEDS
+AnyTrials = DeviceTrials | NedsTrials
+Part = tuple[DeviceTrials, Mask] | tuple[NedsTrials, ModalityMask]  # trials of one session, what is hidden in them
+Held = tuple[DeviceTrials, list[Mask]] | tuple[NedsTrials, list[ModalityMask]]  # trials with their validation masks
 
 
-def draw_step(sessions: list[DeviceTrials], config: TrainConfig, step: int) -> list[Part]:
+def draw_step(sessions: Sequence[AnyTrials], config: TrainConfig, step: int) -> list[Part]:
     """The batch of a step: some sessions, trials of each, and a mask with every scheme on an equal share."""
     device = sessions[0].valid.device
     rng = step_generator(config.seed, step, device)
@@ -85,7 +90,7 @@ def draw_step(sessions: list[DeviceTrials], config: TrainConfig, step: int) -> l
     return [_draw_part(sessions[i], len(share), config, rng) for i, share in zip(chosen, shares, strict=True)]
 
 
-def _draw_part(session: DeviceTrials, n_trials: int, config: TrainConfig, rng: torch.Generator) -> Part:
+def _draw_part(session: AnyTrials, n_trials: int, config: TrainConfig, rng: torch.Generator) -> Part:
     order = torch.randperm(session.n_trials, generator=rng, device=rng.device)
     part = session.pick(order[: min(n_trials, session.n_trials)])
     return part, part.draw(config, rng)

@@ -19,10 +19,9 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from ..evaluation.poisson import fit_poisson
-from ..masking import Mask
 from ..models.tables import AnimalTables
 from ..session import Trials
-from .batches import DeviceTrials
+from .batches import Held
 
 FIRST_EDGE = 5  # training spikes; every further group starts at twice as many
 FEWEST_SPIKES = 50  # in the validation targets of a group; one with fewer is joined with the next
@@ -49,9 +48,7 @@ class _Entries:
     counts: Float[ndarray, " E"]
 
 
-def calibrated(
-    model: AnimalTables, sessions: list[Trials], validation: list[tuple[DeviceTrials, list[Mask]]]
-) -> tuple[AnimalTables, list[Group]]:
+def calibrated(model: AnimalTables, sessions: list[Trials], validation: list[Held]) -> tuple[AnimalTables, list[Group]]:
     """A calibrated copy of the model, and its groups. validation: held-out trials of the sessions and their masks."""
     new, found = copy.deepcopy(model), []
     entries, train_spikes = _entries(model, validation), _train_spikes(model, sessions)
@@ -68,7 +65,7 @@ def calibrated(
 
 
 @torch.inference_mode()
-def _entries(model: AnimalTables, validation: list[tuple[DeviceTrials, list[Mask]]]) -> _Entries:
+def _entries(model: AnimalTables, validation: list[Held]) -> _Entries:
     rows, log_rates, counts = [], [], []
     n_entries = sum(held.batch.counts.numel() * len(masks) for held, masks in validation)
     every = max(1, -(-n_entries // MOST_ENTRIES))
