@@ -15,7 +15,7 @@ from mtm_core.models import mtm, stitcher
 from mtm_core.models.mtm import Batch, MtM, MtMConfig, _may_read
 from mtm_core.models.patches import N_PREFIX, token_bins
 from mtm_core.models.tables import UnknownSessionError
-from mtm_core.models.transformer import Dropout, attend
+from mtm_core.models.transformer import Dropout, attend, rotary_angles
 from mtm_core.predict import predict, to_batch
 from mtm_core.training.batches import draw_mixed, put_on_device
 from mtm_core.training.build import build_model
@@ -179,11 +179,23 @@ def test_causal_trials_read_the_past_the_prefix_and_themselves():
 
 
 def test_both_ways_to_attend_agree():
-    q, k, v = (torch.randn(2, 2, 6, 4, generator=rng(i)) for i in range(3))
+    qkv, angles = torch.randn(2, 6, 3, 2, 4, generator=rng(0)), rotary_angles(torch.arange(6), 4)
     for may_read in (None, _may_read(torch.tensor([1, 0]), token_bins(4, 1, torch.device("cpu")))):
-        by_kernel = attend(q, k, v, may_read)
-        by_hand = attend(q.clone().requires_grad_(), k, v, may_read)
+        by_kernel = attend(qkv, angles, may_read)
+        by_hand = attend(qkv.clone().requires_grad_(), angles, may_read)
         torch.testing.assert_close(by_kernel, by_hand, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_the_gradient_of_attention_is_its_derivative(share):
+    qkv, angles = torch.randn(2, 6, 3, 2, 4, generator=rng(0)).double(), rotary_angles(torch.arange(6).double(), 4)
+    may_read = _may_read(torch.tensor([1, 0]), token_bins(4, 1, torch.device("cpu")))
+
+    def attended(qkv):
+        torch.manual_seed(0)  # the same weights are dropped every time
+        return attend(qkv, angles, may_read, Dropout(share))
+
+    assert torch.autograd.gradcheck(attended, qkv.requires_grad_())
 
 
 def test_dropout_keeps_the_mean_and_drops_its_share():

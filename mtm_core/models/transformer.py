@@ -48,25 +48,15 @@ def rotary_angles(positions: Num[Tensor, "S"], head_width: int) -> Float[Tensor,
     return positions[:, None] * speeds
 
 
-def turn(angles: Float[Tensor, "S half"], like: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, as precise as what they turn."""
-    return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
-
-
-class _Rotation(torch.autograd.Function):
-    """Half the passes over memory of the formula in `rotate`, and the result lies as the product wants it."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        ctx.save_for_backward(cos, sin)
-        return _turned(x, cos, sin, 1)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return _turned(gradient, *ctx.saved_tensors, -1), None, None
+def rotate(x: Float[Tensor, "B heads S width"], angles: Float[Tensor, "S half"]) -> Float[Tensor, "B heads S width"]:
+    """Turn queries or keys, so that their product depends on the distance between two bins."""
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
 def _turned(x: Tensor, cos: Tensor, sin: Tensor, sign: int) -> Tensor:
+    """As `rotate`, or back for sign -1, in half its passes over memory and without a gradient."""
     found = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     (first, second), (a, b) = x.chunk(2, dim=-1), found.chunk(2, dim=-1)
     torch.mul(first, cos, out=a).addcmul_(second, sin, value=-sign)
@@ -74,30 +64,66 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor, sign: int) -> Tensor:
     return found
 
 
-def rotate(
-    x: Float[Tensor, "B heads S width"], cos: Float[Tensor, "S half"], sin: Float[Tensor, "S half"]
-) -> Float[Tensor, "B heads S width"]:
-    """Turn queries or keys, so that their product depends on the distance between two bins."""
-    if x.device.type == "cpu" and x.requires_grad and not torch.compiler.is_compiling():
-        return _Rotation.apply(x, cos, sin)
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+class _Attention(torch.autograd.Function):
+    """Attention in training on a CPU, in few passes over memory there and back.
+
+    torch's kernel is up to four times slower backwards at 100 tokens than the products written out; derived step by
+    step, the gradients of queries, keys and values come in three layouts that cost as much again to put together.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, angles: Tensor, may_read: Tensor | None, keep: Tensor | None) -> Tensor:
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        turns = torch.stack([angles.cos(), angles.sin()])
+        turns_k, turns_q = turns.to(q.dtype), (turns * q.shape[-1] ** -0.5).to(q.dtype)
+        q, k, v = _turned(q, *turns_q, 1), _turned(k, *turns_k, 1), v.contiguous()
+        scores = q @ k.mT
+        if may_read is not None:
+            # A sum is a tenth of the time of masked_fill.
+            scores += torch.zeros_like(may_read, dtype=scores.dtype).masked_fill_(~may_read, -math.inf)
+        weights = scores.softmax(dim=-1).to(v.dtype)
+        kept = weights if keep is None else weights * keep
+        mixed = kept @ v
+        ctx.save_for_backward(q, k, v, turns_q, turns_k, weights, kept, mixed)
+        return mixed
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        q, k, v, turns_q, turns_k, weights, kept, mixed = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        # The sum over a row of weights times their gradients is that over the outcome times its own, which is shorter
+        # (Dao et al. 2022, arXiv 2205.14135, appendix B.2).
+        level = (gradient * mixed).sum(dim=-1, keepdim=True)
+        slopes = (gradient @ v.mT).mul_(kept).addcmul_(weights, level, value=-1)
+        n_batch, n_heads, n_tokens, width = q.shape
+        found = q.new_empty(n_batch, n_tokens, 3, n_heads, width)
+        of_q, of_k, of_v = found.permute(2, 0, 3, 1, 4)
+        of_q.copy_(_turned(slopes @ k, *turns_q, -1))
+        of_k.copy_(_turned(slopes.mT @ q, *turns_k, -1))
+        of_v.copy_(kept.mT @ gradient)
+        return found, None, None, None
 
 
 def attend(
-    q: Tensor, k: Tensor, v: Tensor, may_read: Bool[Tensor, "..."] | None, dropout: Dropout | None = None
-) -> Tensor:
-    """Scaled dot-product attention; may_read[..., i, j] says whether token i may read token j (None: all)."""
-    drops = dropout is not None and dropout.training and dropout.cut > 0
-    if q.device.type == "cpu" and q.requires_grad:
-        # torch's CPU kernel is up to four times slower backwards at 100 tokens than the three steps written out.
-        scores = (q * q.shape[-1] ** -0.5).contiguous() @ k.contiguous().transpose(-1, -2)
-        if may_read is not None:
-            # A sum is a tenth of the time of masked_fill, there and back.
-            scores = scores + torch.zeros_like(may_read, dtype=scores.dtype).masked_fill_(~may_read, -math.inf)
-        weights = scores.softmax(dim=-1).to(v.dtype)
-        return (dropout(weights) if drops else weights) @ v.contiguous()
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=may_read, dropout_p=dropout.cut / 256 if drops else 0.0)
+    qkv: Float[Tensor, "B S 3 heads width"],
+    angles: Float[Tensor, "S half"],
+    may_read: Bool[Tensor, "..."] | None,
+    dropout: Dropout | None = None,
+) -> Float[Tensor, "B S channels"]:
+    """Scaled dot-product attention with turned queries and keys; dropout is that of single weights.
+
+    may_read[..., i, j] says whether token i may read token j (None: all).
+    """
+    if qkv.device.type == "cpu" and qkv.requires_grad and not torch.compiler.is_compiling():
+        n_batch, n_tokens, _, n_heads, _ = qkv.shape
+        keep = None if dropout is None else dropout.kept((n_batch, n_heads, n_tokens, n_tokens), qkv.dtype)
+        mixed = _Attention.apply(qkv, angles, may_read, keep)
+    else:
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        q, k = rotate(q, angles), rotate(k, angles)
+        share = dropout.cut / 256 if dropout is not None and dropout.training else 0.0
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=may_read, dropout_p=share)
+    return mixed.transpose(1, 2).flatten(2)
 
 
 class Dropout(nn.Module):
@@ -107,15 +133,21 @@ class Dropout(nn.Module):
         super().__init__()
         self.cut = round(probability * 256)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def kept(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
+        """What to multiply with on a CPU: 0 where something is dropped, 1 / (1 - share) elsewhere; None: nothing is."""
         if not self.training or self.cut == 0:
-            return x
-        if x.device.type != "cpu" or torch.compiler.is_compiling():
-            return F.dropout(x, self.cut / 256)
-        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+            return None
+        size = math.prod(shape)
+        words = torch.empty(-(-size // 8), dtype=torch.int64).random_(-(2**63), None)
         # 1 from `cut` on, else 0; comparisons, whose result is bool, are many times slower to make and to convert.
-        keep = words.view(torch.uint8)[: x.numel()].view(x.shape).clamp_(self.cut - 1, self.cut).sub_(self.cut - 1)
-        return x * keep.to(x.dtype).mul_(256 / (256 - self.cut))
+        keep = words.view(torch.uint8)[:size].view(shape).clamp_(self.cut - 1, self.cut).sub_(self.cut - 1)
+        return keep.to(dtype).mul_(256 / (256 - self.cut))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
+            return F.dropout(x, self.cut / 256, self.training)
+        keep = self.kept(x.shape, x.dtype)
+        return x if keep is None else x * keep
 
 
 class Block(nn.Module):
@@ -137,10 +169,7 @@ class Block(nn.Module):
     ) -> Float[Tensor, "B S D"]:
         n_batch, n_tokens, width = x.shape
         qkv = self.qkv(self.norm_attention(x)).view(n_batch, n_tokens, 3, self.n_heads, width // self.n_heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        cos, sin = turn(angles, q)
-        mixed = attend(rotate(q, cos, sin), rotate(k, cos, sin), v, may_read, self.attention_dropout)
-        x = x + self.dropout(self.out(mixed.transpose(1, 2).reshape(n_batch, n_tokens, width)))
+        x = x + self.dropout(self.out(attend(qkv, angles, may_read, self.attention_dropout)))
         return x + self.dropout(self.down(F.gelu(self.up(self.norm_mlp(x)))))
 
 

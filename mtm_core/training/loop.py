@@ -84,6 +84,10 @@ class Trainer:
         model = self.run.model
         self.device, self.objective = model.device, objective_of(model)
         put, schemes = self.objective.put, self.config.schemes
+        if not all(isinstance(scheme, self.objective.schemes) for scheme in schemes):
+            # Unnoticed they would count as those with the same numbers.
+            names, known = ", ".join(s.label for s in schemes), ", ".join(s.label for s in self.objective.schemes)
+            raise ValueError(f"schemes {names} are not this model's; choose from {known}")
         frozen = self.config.trunk_learning_rate == 0
         loss = self.objective.loss(model)
         if pays(self.device, self.config):

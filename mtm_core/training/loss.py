@@ -30,8 +30,8 @@ def poisson_loss(
 ) -> Float[Tensor, ""]:
     """Weighted sum of exp(log rate) - count * log rate over targets (log count! does not depend on the model)."""
     # Other entries become constants first: an overflow there must not reach the gradient as 0 * inf.
-    log_rates = log_rates.masked_fill(~mask.target, 0.0)
-    entries = (log_rates.exp() - counts * log_rates).masked_fill(~mask.target, 0.0)
+    log_rates = torch.where(mask.target, log_rates, 0.0)
+    entries = torch.where(mask.target, log_rates.exp() - counts.to(log_rates.dtype) * log_rates, 0.0)
     return (entries.sum((1, 2)) * weights).sum()
 
 

@@ -51,7 +51,7 @@ def ratios(share: float) -> Callable[[], Any]:
 @contextmanager
 def no_rotation() -> Iterator[None]:
     """The time from the event stays, as a sum of sines; the distance between two bins is no longer told."""
-    with patch.object(transformer, "rotate", lambda x, *angles: x):
+    with patch.object(transformer, "rotary_angles", lambda positions, width: torch.zeros(len(positions), width // 2)):
         yield
 
 
