@@ -76,6 +76,28 @@ def _add_map(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--csv", metavar="FILE", help="write one line per pair of regions")
 
 
+def _add_embeddings(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("embeddings", help="what was learned of each neuron; does it tell the region?")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by mtm train")
+    add_cache(parser)
+    parser.add_argument("--session", nargs="+", metavar="EID", help="default: all sessions of the checkpoint")
+    parser.add_argument("--level", choices=LEVELS, default="beryl", help="grouping of regions (default: %(default)s)")
+    parser.add_argument(
+        "--min-neurons",
+        type=int,
+        default=10,
+        metavar="N",
+        help="fewest of a region, at least 10 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--shuffles", type=int, default=20, metavar="N", help="of regions, as null (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    add_device(parser)
+    parser.add_argument("--json", metavar="FILE", help="write everything but the embeddings as JSON")
+    parser.add_argument("--csv", metavar="FILE", help="write one line per neuron, with its embedding")
+
+
 def _add_export_bwb(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("export-bwb", help="write prediction files for the scorer of BrainWideBench")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by mtm train")
@@ -96,14 +118,21 @@ def _add_import_weights(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_predict(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("predict", help="log rates of a checkpoint for counts in a numpy file")
+    parser = commands.add_parser("predict", help="what a checkpoint says of counts in a numpy file, or of modalities")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by mtm train or mtm import-weights")
-    parser.add_argument("--counts", required=True, metavar="FILE", help=".npy, trials x bins x neurons")
-    parser.add_argument("--hidden", required=True, metavar="FILE", help=".npy of bool, the same shape")
-    parser.add_argument("--prompt", required=True, metavar="NAME", help=f"one of {', '.join(SCHEMES)}")
-    parser.add_argument("--session", required=True, metavar="ID", help="id of a session, or its unique beginning")
+    spikes = parser.add_argument_group("spikes from spikes")
+    spikes.add_argument("--counts", metavar="FILE", help=".npy, trials x bins x neurons")
+    spikes.add_argument("--hidden", metavar="FILE", help=".npy of bool, the same shape")
+    spikes.add_argument("--prompt", metavar="NAME", help=f"one of {', '.join(SCHEMES)}")
+    neds = parser.add_argument_group("NEDS: spikes and behaviors from each other")
+    arrays = "input.spikes_data, input.choice, input.block, input.wheel, input.whisker, those that are not hidden"
+    neds.add_argument("--inputs", metavar="FILE", help=f".safetensors with {arrays}")
+    neds.add_argument(
+        "--task", choices=("encoding", "decoding"), help="encoding hides the spikes, decoding all behaviors"
+    )
+    parser.add_argument("--session", metavar="ID", help="id of a session, or its unique beginning")
     add_device(parser)
-    parser.add_argument("--out", required=True, metavar="FILE", help=".npy for the log rates, float32")
+    parser.add_argument("--out", required=True, metavar="FILE", help=".npy for the log rates, or .safetensors for NEDS")
 
 
 def _add_convert_pickle(commands: argparse._SubParsersAction) -> None:
@@ -136,6 +165,7 @@ def parser() -> argparse.ArgumentParser:
         add_score_sessions,
         _add_decode,
         _add_map,
+        _add_embeddings,
         add_ablation,
         add_scaling,
         _add_predict,

@@ -43,7 +43,7 @@ def test_scores_are_those_of_what_translate_predicts(checkpoint):
     sums = SpikeSums.empty(part.n_trials, part.n_neurons)
     sums.add(part.counts, rates, np.ones((*part.counts.shape[:2], 1), bool))
     found = scored(checkpoint, TRIALS)["encoding", "wheel_speed"]
-    assert found["summary"]["pooled"] == pytest.approx(sums.total().pooled(), rel=1e-6)
+    assert found["pooled"] == pytest.approx(sums.total().pooled(), rel=1e-6)
 
 
 def test_what_is_predicted_cannot_reach_the_prediction(checkpoint):
