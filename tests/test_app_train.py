@@ -17,8 +17,9 @@ import pytest
 
 from app import recordings
 from app.analyses import models as model_list
-from app.analyses import training
-from app.analyses.training import Form, Learned
+from app.analyses import learning, train_form, training
+from app.analyses.learning import Learned
+from app.analyses.train_form import Form
 from app.pages import controls, frame, train
 from app.pages.train.curves import MOST_DRAWN, Curves
 from app.plots.learning import DASHES, ON_DARK, ON_LIGHT, Line, draw_learning, make_learning, recolour_learning
@@ -30,7 +31,7 @@ from mtm_core.runs import Point, Progress, Request, control, folder
 from mtm_core.runs import State as Phase
 
 ROOT = Path(__file__).resolve().parents[1]
-FORM = Form("scratch", ("simulated-1",), "simulated-mtm", ("neuron", "causal"), "small", 5.0, "", False)
+FORM = Form("scratch", "mtm", ("simulated-1",), "simulated-mtm", ("neuron", "causal"), "small", 5.0, "", False)
 PATIENCE = 60.0  # s
 
 
@@ -126,7 +127,7 @@ def test_where_training_is_off_nothing_is_started_or_changed(monkeypatch):
     run = finished()
     monkeypatch.setenv("MTM_ALLOW_TRAINING", "0")
     with pytest.raises(ValueError, match="Training is off"):
-        training.start(FORM)
+        train_form.start(FORM)
     with pytest.raises(ValueError, match="Training is off"):
         training.act("delete", run.id)
     assert len(runs.list_runs()) == 1 and "delete" not in training.actions(run, training.allowed())
@@ -138,17 +139,17 @@ def test_where_training_is_off_nothing_is_started_or_changed(monkeypatch):
 
 
 def test_a_form_becomes_the_command_of_its_kind():
-    assert training.request_of(FORM).command == "train"
-    assert training.request_of(replace(FORM, kind="pretrain", sessions=("a", "b"))).command == "pretrain"
-    tuned = training.request_of(replace(FORM, kind="finetune", only_stitcher=True))
+    assert train_form.request_of(FORM).command == "train"
+    assert train_form.request_of(replace(FORM, kind="pretrain", sessions=("a", "b"))).command == "pretrain"
+    tuned = train_form.request_of(replace(FORM, kind="finetune", only_stitcher=True))
     assert tuned.command == "finetune" and tuned.only_stitcher
     assert tuned.checkpoint == str(recordings.models()["simulated-mtm"].absolute())
-    assert not training.request_of(replace(FORM, only_stitcher=True)).only_stitcher
+    assert not train_form.request_of(replace(FORM, only_stitcher=True)).only_stitcher
 
 
 def test_only_a_model_of_the_list_is_fine_tuned():
     for model in ("/etc", "../simulated-mtm", ""):
-        assert "no model named" in training.problem(replace(FORM, kind="finetune", model=model))
+        assert "no model named" in train_form.problem(replace(FORM, kind="finetune", model=model))
 
 
 @pytest.mark.parametrize(
@@ -163,13 +164,13 @@ def test_only_a_model_of_the_list_is_fine_tuned():
     ],
 )
 def test_the_form_says_what_is_missing_before_it_is_sent(changes, sentence):
-    found = training.problem(replace(FORM, **changes))
+    found = train_form.problem(replace(FORM, **changes))
     assert sentence in found if sentence else found == ""
 
 
 def test_runs_without_a_name_get_names_that_differ():
-    first = training.start(FORM).title
-    assert first == "Scratch: sim-A 2025-01-01" and training.start(FORM).title == f"{first}, 2"
+    first = train_form.start(FORM).title
+    assert first == "Scratch: sim-A 2025-01-01" and train_form.start(FORM).title == f"{first}, 2"
 
 
 def test_a_link_fills_in_the_form():
@@ -243,18 +244,18 @@ def test_only_what_is_possible_is_offered(run, expected):
 
 def test_curves_are_what_the_run_reported():
     run = finished()
-    shown = training.learned(run.id)
+    shown = learning.learned(run.id)
     np.testing.assert_allclose(shown.loss.values, 1 / np.arange(1, 21))
     assert shown.scores["neuron"].steps.tolist() == [5, 10, 15, 20] and set(shown.scores) == {"neuron"}
     np.testing.assert_allclose(shown.scores["neuron"].values, [0.05, 0.1, 0.15, 0.2])
     assert shown.best[0] == 20 and shown.best_scores == {"neuron": 0.2, "mean": 0.2}
-    assert training.learned("no-such-run") is None
+    assert learning.learned("no-such-run") is None
 
 
 def test_a_long_curve_is_drawn_as_means_of_neighbours():
     values = np.arange(1000.0)
-    thin = training._thinned(training.Curve(values, values / 60, values**2))
-    blocks = values.reshape(training.MOST_POINTS, -1)
+    thin = learning._thinned(learning.Curve(values, values / 60, values**2))
+    blocks = values.reshape(learning.MOST_POINTS, -1)
     np.testing.assert_allclose(thin.steps, blocks.mean(1))
     np.testing.assert_allclose(thin.values, (blocks**2).mean(1))
 
@@ -292,7 +293,7 @@ def test_colours_differ_and_are_kept_by_runs_that_stay(monkeypatch):
 
 
 def test_names_are_escaped_where_they_become_html(monkeypatch):
-    curve = training.Curve(*np.ones((3, 1)))
+    curve = learning.Curve(*np.ones((3, 1)))
     hostile = Learned("a", "<img src=x>", curve, {"neuron": curve}, (1, 1.0), {"neuron": 0.1, "mean": 0.1})
     monkeypatch.setattr("app.pages.train.curves.learned", lambda run_id: hostile)
     curves = Curves(visitor())
@@ -401,7 +402,7 @@ def test_released_weights_say_so_and_are_not_fine_tuned():
     facts_of(run, model="mtm_released", session_ids=["x"], label="released weights; causal mode sees the future")
     found = model_list.model_facts(run.id)
     assert found.label == "Theirs · released weights; causal mode sees the future" and found.released
-    assert "released weights" in training.problem(replace(FORM, kind="finetune", model=run.id))
+    assert "released weights" in train_form.problem(replace(FORM, kind="finetune", model=run.id))
 
 
 def test_models_of_one_name_have_labels_that_differ():

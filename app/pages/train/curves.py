@@ -7,15 +7,16 @@ import html
 import panel as pn
 import panel_material_ui as pmui
 
-from ...analyses.training import Curve, Learned, learned
+from ...analyses.learning import SCORES, Curve, Learned, learned
 from ...plots.learning import DASHES, Line, colours, draw_learning, make_learning, recolour_learning
 from ...spec import SCHEMES
 from ...state import State
 from ...theme import look
-from ...words import PROMPT_NAMES, number
+from ...words import number
 from ..parts import TABLE_STYLE, Announce, flexible, table
 
 AXES = {"Steps": "steps", "Minutes": "minutes"}
+USUAL = SCHEMES[:4]
 WIDTH = 320  # px of a panel
 MOST_DRAWN = len(DASHES)
 
@@ -28,11 +29,11 @@ class Curves:
         self.axis = pmui.RadioButtonGroup(options=AXES, value="steps", size="small", margin=(2, 8))
         self.loss = make_learning("Training loss", "nats per entry", dotted=False)
         self.panels = {
-            name: make_learning(f"Validation: {PROMPT_NAMES[name]}", "bits per spike", dotted=True) for name in SCHEMES
+            name: make_learning(f"Validation: {words}", unit, dotted=True) for name, (words, unit) in SCORES.items()
         }
         self.panes = {
             "loss": flexible(self.loss.figure, WIDTH),
-            **{name: flexible(panel.figure, WIDTH, name in SCHEMES[:4]) for name, panel in self.panels.items()},
+            **{name: flexible(panel.figure, WIDTH, name in USUAL) for name, panel in self.panels.items()},
         }
         self.empty = Announce(margin=(4, 4))
         self.legend = pn.pane.HTML("", sizing_mode="stretch_width", margin=(4, 8))
@@ -103,21 +104,26 @@ class Curves:
         for name, panel in self.panels.items():
             lines = [self._line(each, each.scores[name], True) for each in self.found if name in each.scores]
             draw_learning(panel, lines, axis, colour)
-            panel.figure.visible = self.panes[name].visible = bool(lines) or name in SCHEMES[:4]
+            # Before there is a score, those of MtM are promised.
+            waiting = name in USUAL and not any(each.scores for each in self.found)
+            panel.figure.visible = self.panes[name].visible = bool(lines) or waiting
 
     def _line(self, each: Learned, curve: Curve, marked: bool) -> Line:
         best = each.best if marked else None
         return Line(self.slots[each.id], each.name, curve.steps, curve.minutes, curve.values, best)
 
     def _table(self, scored: list[Learned]) -> str:
-        tasks = [name for name in SCHEMES if any(name in each.best_scores for each in scored)]
+        tasks = [name for name in SCORES if any(name in each.best_scores for each in scored)]
         rows = [
             [each.name, f"{each.best[0]:,}", *(number(each.best_scores.get(name), 3) for name in (*tasks, "mean"))]
             for each in scored
             if each.best is not None
         ]
-        caption = "Best weights so far: validation bits per spike, pooled over neurons, against the training mean"
-        return table(["Run", "At step", *(PROMPT_NAMES[name] for name in tasks), "mean of trained"], rows, caption)
+        units = {unit for name, (_, unit) in SCORES.items() if name in tasks}
+        of_spikes = "bits per spike, pooled over neurons, against the training mean"
+        others = [unit for unit in ("balanced accuracy", "R²") if unit in units]
+        caption = f"Best weights so far, in validation: {', '.join([of_spikes, *others])}"
+        return table(["Run", "At step", *(SCORES[name][0] for name in tasks), "mean of trained"], rows, caption)
 
     def recolour(self) -> None:
         for panel in (self.loss, *self.panels.values()):

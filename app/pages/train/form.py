@@ -7,9 +7,9 @@ from collections.abc import Callable
 import panel as pn
 import panel_material_ui as pmui
 
-from ...analyses import training
+from ...analyses import train_form, training
 from ...analyses.models import model_facts, model_labels
-from ...analyses.training import Form
+from ...analyses.train_form import MTM, NETWORKS, Form
 from ...spec import SCHEMES
 from ...state import State
 from ...words import PROMPT_NAMES
@@ -56,10 +56,14 @@ class FormView:
         self.meaning, self.said = Announce(margin=(2, 2, 4, 2)), Announce(margin=(8, 8))
         self.size = Announce(label="note", margin=(0, 8, 4, 8), styles={"font-size": "13px", "opacity": ".8"})
         self.begin = button(state, "Start training", self.start, variant="contained", margin=(4, 10, 4, 0))
+        self.hidden = pn.Column(
+            small("What is hidden in training"), self.schemes, sizing_mode="stretch_width", margin=0
+        )
         self.scratch_only = pn.Column(
-            small("What is hidden in training"),
-            self.schemes,
-            small("Model"),
+            small("What it learns to predict"),
+            self.network,
+            self.hidden,
+            small("Size of the model"),
             self.preset,
             self.size,
             sizing_mode="stretch_width",
@@ -68,18 +72,19 @@ class FormView:
         bind(state, self.one, lambda spec: spec.session, lambda value: open_session(state, value))
         follow(state, ["spec"], lambda: offer_models(state, self.model))
         bind(state, self.model, lambda spec: spec.model, lambda value: state.go(model=value))
-        for widget in (self.several, self.schemes, self.preset, self.minutes, self.stitcher):
+        for widget in (self.several, self.network, self.schemes, self.preset, self.minutes, self.stitcher):
             widget.param.watch(guarded(state, lambda _: self.draw()), "value")
         follow(state, ["spec"], self.draw, page="train")
 
     def _make_widgets(self, state: State) -> None:
-        usable, presets = training.usable(), training.preset_words()
+        usable, presets = train_form.usable(), train_form.preset_words(MTM)
         self.kind = pmui.RadioButtonGroup(options=KINDS, size="small", margin=(4, 0), sx=ONE_LINE)
         self.one = pmui.Select(label="Recording", options=usable, searchable=True, sx=WRAP, **WIDE)
         place = {name: WIDE[name] for name in ("margin", "sizing_mode", "styles")}
         first = [state.spec.session] if state.spec.session in usable.values() else []
         self.several = pmui.MultiChoice(label="Recordings", options=usable, value=first, searchable=True, **place)
         self.model = pmui.Select(label="Model to start from", options=model_labels(), sx=WRAP, **WIDE)
+        self.network = pmui.RadioBoxGroup(options=NETWORKS, value=MTM, inline=True, margin=(0, 8))
         self.schemes = pmui.CheckBoxGroup(
             options={PROMPT_NAMES[name]: name for name in SCHEMES}, value=list(USUAL), inline=True, margin=(0, 8)
         )
@@ -108,7 +113,7 @@ class FormView:
         sessions = tuple(self.several.value) if kind == "pretrain" else (self.state.spec.session,)
         schemes = tuple(name for name in SCHEMES if name in self.schemes.value)
         common = (self.state.spec.model, schemes, self.preset.value, self.minutes.value, self.name.value_input or "")
-        return Form(kind, sessions, *common, bool(self.stitcher.value))
+        return Form(kind, self.network.value, sessions, *common, bool(self.stitcher.value))
 
     def draw(self) -> None:
         kind, may = self.state.spec.train, training.allowed()
@@ -116,11 +121,12 @@ class FormView:
         self.one.visible, self.several.visible = kind != "pretrain", kind == "pretrain"
         self.model.visible = self.stitcher.visible = kind == "finetune"
         self.scratch_only.visible = kind != "finetune"
-        about = training.preset_words()[self.preset.value]
+        self.hidden.visible = self.network.value == MTM
+        about = train_form.preset_words(self.network.value)[self.preset.value]
         self.size.text = f"{about[:1].upper()}{about[1:]}."
         form = self.form()
-        self.name.placeholder = training.default_name(form)
-        trouble = training.problem(form) if may else training.NOT_HERE
+        self.name.placeholder = train_form.default_name(form)
+        trouble = train_form.problem(form) if may else training.NOT_HERE
         self.begin.disabled = bool(trouble)
         self.said.text = trouble[:1].upper() + trouble[1:] if trouble else self._outlook(form)
 
@@ -130,6 +136,6 @@ class FormView:
         return "Trials for testing are never touched; validation trials choose the best weights." + note
 
     def start(self) -> None:
-        run = training.start(self.form())
+        run = train_form.start(self.form())
         self.name.value = self.name.value_input = ""
         self.started(run.id)
