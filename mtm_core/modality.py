@@ -97,6 +97,11 @@ def present(behaviors: Mapping[str, ndarray], train: ndarray) -> tuple[str, ...]
         flags = known(modality, values)
         n_trials = int((flags if modality.static else flags.any(axis=1)).sum())
         seen = class_of(modality, values)[flags] if modality.static else values[flags]
-        if n_trials >= FEWEST_KNOWN and len(np.unique(seen)) > 1:
+        if n_trials >= FEWEST_KNOWN and _varies(seen):
             found.append(name)
     return tuple(found)
+
+
+def _varies(seen: ndarray) -> bool:
+    """Beyond the rounding of single precision: a trace is divided by its standard deviation."""
+    return float(np.std(seen, dtype=np.float64)) > 1e-6 * float(np.abs(seen).max(initial=0))

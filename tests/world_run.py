@@ -16,8 +16,10 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from small import SIZE, small_trials
+from small_neds import NEDS_SIZE, neds_trials
 
-from mtm_core.training import loop, validation
+from mtm_core.masking_modalities import NEDS_SCHEMES
+from mtm_core.training import loop, translation, validation
 from mtm_core.training.build import build_model
 from mtm_core.training.config import TrainConfig
 from mtm_core.training.loop import Trainer, new_run
@@ -29,12 +31,19 @@ CONFIG = TrainConfig(steps=8, batch_size=8, n_validations=2, sessions_per_batch=
 SESSIONS = [small_trials("a", (20, 6, 8)), small_trials("b", (20, 5, 5), seed=1)]
 NEVER_DRAWN = small_trials("c", (10, 6, 300), seed=2)
 LONE = small_trials("d", (3, 6, 8), split=np.array(["train", "validation", "test"]))
+# Each process has trials of one session, and so other behaviors than the other process.
+BEHAVING = [neds_trials("e", (30, 6, 8)), neds_trials("f", (30, 5, 5), seed=1, without=("wheel_speed", "choice"))]
 
 CASES = {
     "two sessions": (SESSIONS, CONFIG, MODEL),
     "rows only": (SESSIONS, replace(CONFIG, trunk_learning_rate=0.0), MODEL),
     "one trial for two processes": ([LONE], CONFIG, MODEL),
     "patches, no prompt": (SESSIONS, CONFIG, replace(MODEL, patch_neurons=3, prompted=False)),
+    "spikes and behavior": (
+        BEHAVING,
+        replace(CONFIG, schemes=NEDS_SCHEMES),
+        replace(NEDS_SIZE, dropout=0.0, token_dropout=0.0),
+    ),
 }
 
 
@@ -100,7 +109,7 @@ def in_all(value: Any, world: World) -> list[Any]:
 
 
 def without_rounding() -> None:
-    for module in (loop, validation):
+    for module in (loop, validation, translation):
         module.has_bf16 = lambda device: False
 
 

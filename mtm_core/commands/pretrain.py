@@ -8,6 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..data.simulate import SIMULATED_IDS
+from ..modality import present
+from ..models.neds import NedsConfig
+from ..session import Trials
 from ..training.build import build_model
 from ..training.config import TrainConfig
 from .recordings import of_subjects, open_usable
@@ -26,12 +29,26 @@ def pretrain_settings(options: argparse.Namespace) -> TrainConfig:
     return replace(base, sessions_per_batch=n_sessions, alpha=alpha, batch_size=batch_size)
 
 
+def with_behavior(sessions: list[Trials]) -> tuple[list[Trials], dict[str, str]]:
+    """The sessions that NEDS can learn from, and why it cannot from the others; raises ValueError if none is left."""
+    found = [trials for trials in sessions if present(trials.behaviors, trials.split == "train")]
+    bare = [trials.session_id for trials in sessions if all(trials is not each for each in found)]
+    for session_id in bare:
+        print(f"not used: {session_id}: no behavior to translate")
+    if not found:
+        raise ValueError("no session has a behavior to translate; train MtM on them")
+    return found, dict.fromkeys(bare, "no behavior to translate")
+
+
 def run(options: argparse.Namespace) -> int:
     if options.simulated:
         chosen = list(SIMULATED_IDS)
     else:
         chosen = options.sessions or of_subjects(options.subjects, options.cache_dir)
     sessions, refused = open_usable(chosen, options)
+    if isinstance(preset_of(options).model, NedsConfig):
+        sessions, bare = with_behavior(sessions)
+        refused = {**refused, **bare}
     base = pretrain_settings(options)
     base = replace(base, sessions_per_batch=min(base.sessions_per_batch, len(sessions)))
     config = train_settings(options, base, sessions)

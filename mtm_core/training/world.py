@@ -106,7 +106,7 @@ def own_device(device: torch.device) -> torch.device:
 def together(module: nn.Module, tables: list[str], world: World, may_freeze: bool = False) -> nn.Module:
     """The module, with the gradients of all its parameters but the named tables averaged over the processes.
 
-    may_freeze: some of the other parameters may have no gradient in some steps, the same in all processes.
+    may_freeze: some of the other parameters may have no gradient in some steps, or in some of the processes only.
     """
     if world.size == 1:
         return module
