@@ -14,6 +14,7 @@ from .checkpoint import Checkpoint, Model
 from .device import is_out_of_memory
 from .masking import Mask
 from .models.mtm import Batch
+from .models.neds import Neds
 from .session import Trials
 
 # Trials at a time. Few on a processor, where one block's activations should fit its cache (16 took two thirds of the
@@ -22,7 +23,15 @@ MICRO_BATCH = {"cpu": 16, "cuda": 256}
 
 
 def to_batch(model: Model, trials: Trials) -> Batch:
-    """The trials as the model reads them, on its device; raises UnknownSessionError."""
+    """The trials as the model reads them, on its device.
+
+    Raises UnknownSessionError, and ValueError for a model that does not predict neurons from neurons.
+    """
+    if isinstance(model, Neds):
+        raise ValueError(
+            "a NEDS model translates between spikes and behavior and has no answer about single neurons; ask it with "
+            "`mtm evaluate` or `mtm predict --inputs`, or train one with --model mtm"
+        )
     device = model.device
     rows, session_row = model.rows(trials.session_id, tuple(trials.unit_ids))
     starts = torch.as_tensor(trials.bin_starts, dtype=torch.float32, device=device)

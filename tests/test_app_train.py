@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from app import recordings
-from app.analyses import models as model_list
 from app.analyses import learning, train_form, training
+from app.analyses import models as model_list
 from app.analyses.learning import Learned
 from app.analyses.train_form import Form
 from app.pages import controls, frame, train

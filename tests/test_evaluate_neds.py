@@ -6,16 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from small import small_model
 from small_neds import neds_trials, small_neds
 
-from mtm_core.checkpoint import Checkpoint
+from mtm_core.checkpoint import Checkpoint, save_checkpoint
 from mtm_core.commands import evaluate_neds
+from mtm_core.commands.evaluate import other_models
 from mtm_core.evaluation.metrics import SpikeSums
+from mtm_core.evaluation.tasks import score_task
 from mtm_core.evaluation.translation.session_scores import ALL, score_model, score_translation, sources
 from mtm_core.experiments.measure import as_checkpoint
+from mtm_core.masking import free_mask
 from mtm_core.masking_modalities import hold_out_behaviors, hold_out_spikes
-from mtm_core.session import Trials
+from mtm_core.predict import predict
+from mtm_core.session import Trials, identity
 from mtm_core.translate import translate
 
 TRIALS = neds_trials(without=("pupil", "paw_speed", "block", "reward"))
@@ -70,11 +75,24 @@ def test_another_split_than_that_of_the_training_is_refused(checkpoint):
         list(score_model(checkpoint, other))
 
 
-def test_an_mtm_model_does_not_translate():
-    with pytest.raises(ValueError, match="NEDS"):
-        evaluate_neds.refuse_options(asked(), {"mtm": as_checkpoint(small_model(TRIALS), [TRIALS], "mtm")})
+def test_models_of_both_kinds_are_not_compared(tmp_path, checkpoint):
+    neds, mtm = tmp_path / "neds", tmp_path / "mtm"
+    save_checkpoint(neds, checkpoint.model, {"data": [identity(TRIALS)]})
+    save_checkpoint(mtm, small_model(TRIALS), {"data": [identity(TRIALS)]})
+    for path, translates in ((mtm, True), (neds, False)):
+        with pytest.raises(ValueError, match="models of one kind"):
+            other_models([str(path)], torch.device("cpu"), translates)
+    assert list(other_models([str(neds)], torch.device("cpu"), True)) == ["neds"]
+
+
+def test_a_neds_model_is_asked_nothing_about_single_neurons(checkpoint):
+    mask = free_mask(TRIALS.counts.shape, neurons=[0])
+    with pytest.raises(ValueError, match="NEDS model translates"):
+        predict(checkpoint, TRIALS, mask)
+    with pytest.raises(ValueError, match="NEDS model translates"):
+        list(score_task(checkpoint, TRIALS, "co_smoothing"))
     with pytest.raises(ValueError, match="--few-shot"):
-        evaluate_neds.refuse_options(asked(few_shot=True), {})
+        evaluate_neds.refuse_options(asked(few_shot=True))
 
 
 def asked(**changes) -> Namespace:

@@ -157,14 +157,16 @@ def result(checkpoint: Checkpoint, trials: Trials, scores: SessionScores) -> dic
     }
 
 
-def other_models(paths: list[str], device: torch.device) -> dict[str, Checkpoint]:
-    """Checkpoints by folder name; raises ValueError if two folders have one name."""
+def other_models(paths: list[str], device: torch.device, translates: bool) -> dict[str, Checkpoint]:
+    """Checkpoints by folder name; raises ValueError if two folders have one name, and for one of another kind."""
     found = {Path(path).name: load_checkpoint(path, device) for path in paths}
     if len(found) < len(paths):
         raise ValueError(f"{len(paths)} models have {len(found)} folder names; rename one, the table goes by names")
     for each in found.values():
         if "label" in each.manifest:
             raise ValueError(f"{each.path}: {_why_no_session(each)}")
+        if isinstance(each.model, Neds) != translates:
+            raise ValueError(f"{each.path}: MtM and NEDS answer other questions; compare models of one kind")
     return found
 
 
@@ -173,7 +175,7 @@ def run(options: argparse.Namespace) -> int:
     for path in filter(None, (options.json, options.report)):
         Path(path).parent.mkdir(parents=True, exist_ok=True)  # refused now, not after minutes of scoring
     checkpoint = load_checkpoint(options.checkpoint, device)
-    against = other_models(options.against, device)
+    against = other_models(options.against, device, isinstance(checkpoint.model, Neds))
     session, trials = open_trials(checkpoint, options.session, options.cache_dir, options.region_level)
     about = f"{trials.n_neurons} neurons, {int((trials.split == options.split).sum())} {options.split} trials"
     print(f"session {trials.session_id}, {about}, on {describe(device)}")

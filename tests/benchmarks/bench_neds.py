@@ -51,7 +51,7 @@ RECORDINGS = {
     "forssmann": Recording("4f044a39", *SHORT, 600, ("Cori", "Lederberg")),
     "lederberg": Recording("b0cda810", (-0.5, 1.5), 0.05, 1000, ("Cori", "Forssmann")),
     "dy_016": Recording("d23a44ef", (-0.2, 0.8), 0.04, 1000, ("Cori", "Forssmann", "Lederberg")),
-    "simulated": Recording("simulated-1", (-0.5, 1.5), 0.05, 500, ()),
+    "simulated": Recording("simulated-1", (-0.5, 1.5), 0.04, 500, ()),
 }
 TWIN = "b2d90972"  # another entry of the recording b0cda810
 SIMULATED_OTHERS = ("simulated-2", "simulated-3", "simulated-4")
