@@ -22,7 +22,7 @@ SCORES = {
     **{name: (words, BITS) for name, words in PROMPT_NAMES.items()},
     "encoding": ("Spikes from behavior", BITS),
     **{
-        name: (f"{modality.label} from spikes", "balanced accuracy" if modality.static else "R²")
+        name: (f"{modality.label} from spikes", "AUC" if modality.static else "R²")
         for name, modality in BEHAVIORS.items()
     },
 }

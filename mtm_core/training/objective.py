@@ -57,7 +57,7 @@ OBJECTIVES: dict[type[AnimalTables], Objective] = {
         validate=translation.validate,
         schemes=NedsScheme,
         mix=NEDS_SCHEMES,
-        scores="encoding bits per spike (pooled), balanced accuracy, R2",
+        scores="encoding bits per spike (pooled), AUC, R2",
         all_used=False,  # a behavior that no session of a batch has
     ),
 }

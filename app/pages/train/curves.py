@@ -121,7 +121,7 @@ class Curves:
         ]
         units = {unit for name, (_, unit) in SCORES.items() if name in tasks}
         of_spikes = "bits per spike, pooled over neurons, against the training mean"
-        others = [unit for unit in ("balanced accuracy", "R²") if unit in units]
+        others = [unit for unit in ("AUC", "R²") if unit in units]
         caption = f"Best weights so far, in validation: {', '.join([of_spikes, *others])}"
         return table(["Run", "At step", *(SCORES[name][0] for name in tasks), "mean of trained"], rows, caption)
 
