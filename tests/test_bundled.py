@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from mtm_core.checkpoint import load_checkpoint
+from mtm_core.commands.evaluate import trials_of
 from mtm_core.data.catalogue import open_session
 from mtm_core.evaluation.answers import answers
 from mtm_core.evaluation.baselines import score_baseline
 from mtm_core.evaluation.metrics import SpikeSums
 from mtm_core.evaluation.questions import questions
 from mtm_core.evaluation.tasks import add_answer, check_protocol
+from mtm_core.evaluation.translation.encoders import encode
+from mtm_core.evaluation.translation.scores import encoding_score
+from mtm_core.evaluation.translation.session_scores import ALL, score_model
 from mtm_core.paths import assets_dir
 
 EVERY = 4  # of the neurons: enough for the mean, and four times as fast
@@ -37,3 +41,15 @@ def test_bundled_model_reaches_most_of_the_ceiling(session_id):
 
     assert model.mean() >= 0.7 * baseline("true_rates").mean()
     assert model.mean() >= 1.2 * baseline("ridge").mean()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("session_id", ["simulated-1", "simulated-4"])
+def test_bundled_neds_translates_both_ways_better_than_a_psth_and_a_guess(session_id):
+    checkpoint = load_checkpoint(assets_dir() / "checkpoints" / "simulated-neds")
+    trials = trials_of(checkpoint, session_id, None)
+    found = {(way, what): score for way, what, score in score_model(checkpoint, trials)}
+    psth = encoding_score(encode(trials, "psth"), trials).summary.pooled
+    assert found["encoding", ALL].summary.pooled >= 1.5 * psth > 0
+    assert found["decoding", "choice"].measures["balanced_accuracy"].value > 0.9
+    assert found["decoding", "wheel_speed"].measures["r2_residual"].value > 0.5
