@@ -6,7 +6,7 @@ import logging
 import threading
 
 from . import compute
-from .recordings import models
+from .recordings import predictors
 from .spec import Spec
 
 
@@ -17,7 +17,7 @@ def on_server_loaded(server_context: object) -> None:
 
 def _warm() -> None:
     spec = Spec()
-    if spec.model not in models():
+    if spec.model not in predictors():
         return
     try:
         compute.picture(spec)

@@ -16,10 +16,12 @@ from panel.viewable import Viewable
 
 from . import compute
 from .analyses import decoding as decoding_analysis
+from .analyses import embeddings as embeddings_analysis
 from .analyses import information
 from .analyses import scores as score_analysis
 from .analyses import single_neuron as neuron_analysis
-from .pages import decoding, explore, scores, single_neuron, train
+from .analyses import translate as translation_analysis
+from .pages import decoding, embeddings, explore, scores, single_neuron, train, translate
 from .pages import map as map_page
 from .spec import Spec
 from .state import State, View, Work
@@ -67,6 +69,14 @@ PAGES = (
             "context": ("What the regions lose", information.context),
         },
     ),
+    Page(
+        "embeddings",
+        "Units",
+        embeddings.page,
+        View(embeddings_analysis.kept, embeddings_analysis.READS),
+        {"embeddings": ("Mapping the neurons", embeddings_analysis.steps)},
+    ),
+    Page("translate", "Translate", translate.page, View(translation_analysis.newest, translation_analysis.READS)),
     Page("train", "Train", train.page),
 )
 

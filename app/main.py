@@ -11,7 +11,7 @@ import panel_material_ui as pmui
 from .contents import PAGES, job_names, work
 from .pages import controls, frame
 from .pages.parts import Width
-from .recordings import catalogue, models
+from .recordings import catalogue, predictors
 from .spec import Spec, decode
 from .state import State
 from .theme import MATERIAL
@@ -28,7 +28,7 @@ WIDE = 900  # px; below, the sidebar lies over the page instead of beside it
 
 def known(spec: Spec) -> bool:
     """Whether what a spec names exists here."""
-    return spec.session in catalogue() and spec.model in models() and any(page.name == spec.page for page in PAGES)
+    return spec.session in catalogue() and spec.model in predictors() and any(page.name == spec.page for page in PAGES)
 
 
 def opened_spec() -> tuple[Spec, bool]:
@@ -38,8 +38,8 @@ def opened_spec() -> tuple[Spec, bool]:
     ]
     spec, understood = decode(urlencode(pairs))
     if not known(spec):
-        first = next(iter(models()), Spec().model)
-        spec, understood = Spec(model=spec.model if spec.model in models() else first), not pairs
+        first = next(iter(predictors()), Spec().model)
+        spec, understood = Spec(model=spec.model if spec.model in predictors() else first), not pairs
     return spec, understood
 
 

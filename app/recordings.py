@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from mtm_core.tensorfolder import TensorFolder
 
 from .words import plain
 
+TRANSLATES = "neds"  # as mtm_core.checkpoint names models between spikes and behavior
 RUNS_FRESH = 0.5  # s
 _listed: dict[str, Any] = {}  # the runs, and when they were read
 MAX_TEST_TRIALS = 32  # of the scores shown while one plays; the page of scores uses all
@@ -131,6 +133,38 @@ def models() -> dict[str, Path]:
     A name never gets other weights, as results are kept by it: a run that may go on is not listed, ids are not reused.
     """
     return {**{run.id: run.folder for run in runs_now() if run.has_result}, **_installed()}
+
+
+def predictors() -> dict[str, Path]:
+    """The models that predict neurons from neurons; a folder that cannot be read is among them, and says so."""
+    return {name: folder for name, folder in models().items() if not str(_kind(folder)).startswith(TRANSLATES)}
+
+
+def translators() -> dict[str, Path]:
+    """The models that translate between spikes and behavior."""
+    return {name: folder for name, folder in models().items() if _kind(folder) == TRANSLATES}
+
+
+def _kind(folder: Path) -> Any:
+    return manifest_of(folder).get("model", "")
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """The manifest of a model as it is, unverified: good enough for a label."""
+    file = folder / f"{NAME}.json"
+    try:
+        return _manifest(file, file.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=256)
+def _manifest(file: Path, stamp: int) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        return {name: found[name] for name in ("model", "data", "label", "session_ids") if name in found}
+    except (OSError, ValueError, TypeError, RecursionError):
+        return {}
 
 
 def runs_now() -> list[Run]:

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+from .translation import Translation, parse_translation, translation_text
+
 HAND = "hand"
 SCHEMES = ("neuron", "causal", "intra_region", "inter_region", "temporal", "random_token")
 SORTS = ("region", "rate", "similarity")
-PAGES = ("explore", "scores", "neuron", "decoding", "map", "train")
+PAGES = ("explore", "scores", "neuron", "decoding", "map", "embeddings", "translate", "train")
 TRAINING = ("scratch", "pretrain", "finetune")  # what the page "train" is set to
 TASKS = ("co_smoothing", "forward_prediction", "intra_region", "inter_region")
 TABS = ("scores", "session", "leak", "help")  # of the page "explore"
@@ -79,6 +81,8 @@ class Spec:
     level: str = ""  # of the regions that scores are summed up by; "" = as the model was trained
     tab: str = "scores"
     train: str = "scratch"
+    translator: str = ""  # the model of the page "translate"; "" = one that knows the recording
+    translation: Translation = field(default_factory=Translation)
     hide: Hide = field(default_factory=Hide)
     scoring: Scoring = field(default_factory=Scoring)
 
@@ -195,6 +199,8 @@ _VIEW = {
     "level": _Key(_one_of(LEVELS)),
     "tab": _Key(_one_of(TABS)),
     "train": _Key(_one_of(TRAINING)),
+    "translator": _Key(_parse_name),
+    "translation": _Key(parse_translation, translation_text),
 }
 _HIDE = {
     "scheme": _Key(_one_of((HAND, *SCHEMES))),

@@ -44,6 +44,8 @@ class Look:
     rates_seen: tuple[str, ...]
     rates_unscored: tuple[str, ...]
     rates_scored: tuple[str, ...]
+    diverging: tuple[str, ...]  # less, as much and more; the middle is the surface
+    modalities: dict[str, str]  # what is translated into one another; told apart with every common colour blindness
 
 
 _MAGMA = tuple(magma(256))
@@ -68,6 +70,18 @@ LIGHT = Look(
     rates_seen=ramp("#ffffff", "#c3cad1", "#6b7785", "#27323d"),
     rates_unscored=ramp("#eceff2", "#d4dae0", "#aab3bd", "#87929e"),
     rates_scored=_LIGHT_RATES,
+    diverging=ramp("#0b4f8a", "#5fa3d3", "#ffffff", "#e8935b", "#9c3206", n=129),
+    modalities={
+        "spikes": "#a3307e",
+        "choice": "#0072b2",
+        "block": "#117733",
+        "contrast": "#8a6d00",
+        "reward": "#b34a00",
+        "wheel_speed": "#00798a",
+        "whisker_motion_energy": "#6a3d9a",
+        "pupil": "#7a4b32",
+        "paw_speed": "#455a64",
+    },
 )
 DARK = Look(
     ink="#e6eaee",
@@ -85,6 +99,18 @@ DARK = Look(
     rates_seen=ramp("#14181c", "#3b444e", "#87929e", "#dde3e9"),
     rates_unscored=ramp("#262c33", "#333b44", "#4a535d", "#66717d"),
     rates_scored=_DARK_RATES,
+    diverging=ramp("#8ecbf5", "#2f6ea8", "#14181c", "#b5561f", "#ffc08f", n=129),
+    modalities={
+        "spikes": "#f2739a",
+        "choice": "#6bbcf0",
+        "block": "#5fc98a",
+        "contrast": "#e8c547",
+        "reward": "#ff9d5c",
+        "wheel_speed": "#4dd0c8",
+        "whisker_motion_energy": "#c3a0f0",
+        "pupil": "#d9b3a0",
+        "paw_speed": "#b0c4cf",
+    },
 )
 
 

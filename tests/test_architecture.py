@@ -47,17 +47,21 @@ WORDS = {"mtm_core.masking", "mtm_core.modality", "mtm_core.session"}  # enums a
 APP = {
     "__init__": set(),
     "theme": set(),
-    "spec": WORDS,
+    "translation": WORDS,
+    "spec": {"app.translation"} | WORDS,
     "state": {"app.spec"} | WORDS,
     "words": set(),
     "sentences": {"app.compute", "app.recordings", "app.spec", "app.words"},
     "recordings": {"app.spec", "app.words", "mtm_core"},
     "compute": {"app.recordings", "app.spec", "app.words", "mtm_core"},
-    "analyses": {"app.compute", "app.recordings", "app.spec", "app.words", "mtm_core"},
+    "analyses": {"app.compute", "app.recordings", "app.spec", "app.translation", "app.words", "mtm_core"},
     "plots": {"app.theme"},
     "pages": {
         f"app.{u}"
-        for u in ("analyses", "compute", "recordings", "plots", "state", "spec", "sentences", "theme", "words")
+        for u in (
+            *("analyses", "compute", "recordings", "plots", "state"),
+            *("spec", "sentences", "theme", "translation", "words"),
+        )
     },
     # the table of pages hands compute and analyses to state, which knows neither torch nor the library
     "contents": {f"app.{u}" for u in ("pages", "analyses", "compute", "state", "spec")},

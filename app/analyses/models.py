@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
-from mtm_core.checkpoint import NAME
-
-from ..recordings import models, runs_now
+from ..recordings import manifest_of, models, predictors, runs_now, translators
 from ..words import plain
 
 RELEASED = ("mtm_released", "neds_released")  # as mtm_core.checkpoint names them
@@ -32,7 +27,7 @@ def model_facts(model: str) -> ModelFacts:
     folder = models().get(model)
     run = next((run for run in runs_now() if run.id == model), None)
     name = plain(run.title) if run is not None else plain(model)
-    manifest = {} if folder is None else _manifest(folder, _stamp(folder))
+    manifest = {} if folder is None else manifest_of(folder)
     sessions = tuple(str(about.get("session")) for about in manifest.get("data", ()))
     warning = plain(manifest.get("label", ""))
     if manifest and not sessions and not manifest.get("session_ids"):
@@ -41,25 +36,25 @@ def model_facts(model: str) -> ModelFacts:
     return ModelFacts(label, sessions, warning, manifest.get("model") in RELEASED)
 
 
-@lru_cache(maxsize=256)
-def _manifest(folder: Path, stamp: int) -> dict[str, Any]:
-    """The manifest as it is, unverified: good enough for a label."""
-    try:
-        found = json.loads((folder / f"{NAME}.json").read_text("utf-8"))
-        return {name: found[name] for name in ("model", "data", "label", "session_ids") if name in found}
-    except (OSError, ValueError, TypeError, RecursionError):
-        return {}
-
-
-def _stamp(folder: Path) -> int:
-    try:
-        return (folder / f"{NAME}.json").stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
 def model_labels() -> dict[str, str]:
-    """label -> name of every model, in the order of the list; labels differ."""
-    labels = {name: model_facts(name).label for name in models()}
+    """label -> name of every model that predicts neurons from neurons, in the order of the list; labels differ."""
+    return _labels(predictors())
+
+
+def translator_labels() -> dict[str, str]:
+    """The same of every model that translates between spikes and behavior."""
+    return _labels(translators())
+
+
+def translator_of(session: str, chosen: str) -> str:
+    """The model that translates: the chosen one, or else one that knows the recording, or else any; "" for none."""
+    there = list(translators())
+    if chosen in there:
+        return chosen
+    return next((name for name in there if session in model_facts(name).sessions), there[0] if there else "")
+
+
+def _labels(names: Iterable[str]) -> dict[str, str]:
+    labels = {name: model_facts(name).label for name in names}
     twice = {label for label in labels.values() if list(labels.values()).count(label) > 1}
     return {f"{label} ({name})" if label in twice else label: name for name, label in labels.items()}

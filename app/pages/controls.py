@@ -6,7 +6,7 @@ import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 
-from ..analyses.models import model_labels
+from ..analyses.models import model_labels, translator_labels, translator_of
 from ..compute import default_prompt, default_ratio
 from ..recordings import catalogue, device_name
 from ..sentences import trial_sentence
@@ -52,7 +52,32 @@ def _recording(state: State) -> list[pn.viewable.Viewable]:
     repeat(state, lambda: offer_models(state, model), NEW_MODELS)
     follow(state, ["spec"], lambda: offer_models(state, model))
     bind(state, model, lambda spec: spec.model, lambda value: state.go(model=value))
-    return [sessions, _facts(state), model]
+    translator = _translator(state)
+
+    def show() -> None:
+        """One list of models at a time: the page "Translate" needs another kind."""
+        model.visible, translator.visible = state.spec.page != "translate", state.spec.page == "translate"
+
+    follow(state, ["spec"], show)
+    return [sessions, _facts(state), model, translator]
+
+
+def _translator(state: State) -> pmui.Select:
+    made = pmui.Select(label="Model of spikes and behavior", options=translator_labels(), sx=WRAP, **NARROW)
+
+    def offer_all() -> None:
+        labels = translator_labels()
+        if made.options != labels:
+            chosen = translator_of(state.spec.session, state.spec.translator) or None
+            made.param.update(options=labels, value=chosen)
+            made.param.trigger("value")  # as in `offer`
+
+    def choose(value: str) -> None:
+        if value != translator_of(state.spec.session, state.spec.translator):
+            state.go(translator=value)
+
+    repeat(state, offer_all, NEW_MODELS, page="translate")
+    return bind(state, made, lambda spec: translator_of(spec.session, spec.translator) or None, choose)
 
 
 def offer_models(state: State, select: pmui.Select) -> None:

@@ -64,7 +64,7 @@ class Navigation(JSComponent):
     a { color: inherit; text-decoration: none; font-size: 15px; padding: 12px 12px 9px; white-space: nowrap;
       border-bottom: 3px solid transparent; opacity: .85; }
     a:hover { opacity: 1; background: rgba(255, 255, 255, .08); }
-    @media (max-width: 600px) { nav { margin: 0 -12px; } a { font-size: 12.5px; padding: 15px 4px 12px; } }
+    @media (max-width: 600px) { nav { margin: 0 -12px; flex-wrap: wrap } a { font-size: 12.5px; padding: 4px 8px 2px } }
     a[aria-current] { opacity: 1; font-weight: 600; border-bottom-color: currentColor; }
     a:focus-visible { outline: 2px solid currentColor; outline-offset: -3px; }
     """
@@ -151,7 +151,8 @@ def warning(state: State) -> pn.viewable.Viewable:
     box.styles = {"padding": "8px 12px", "border-left": "4px solid #d98e04", "background": "rgba(217, 142, 4, .12)"}
 
     def draw() -> None:
-        training = state.spec.page == "train"  # where a model need not know the recording
+        # Where a model need not know the recording, or is another one.
+        training = state.spec.page in ("train", "translate")
         unknown = unknown_session(state.picture.recording) if state.picture is not None and not training else ""
         model = model_facts(state.spec.model)
         about = f"{model.label}." if model.warning and not training else ""

@@ -14,10 +14,6 @@ from .quiet import ZERO, quiet_figure
 HEIGHT = 230  # px inside the axes
 STRIP = 0.045  # width of the strip of sort values beside the image, as a share of the window
 SHADES = ramp("#f4f1fa", "#8f77b5", "#2d1650")  # of sort values, low to high
-_DIVERGING = {  # below and above the mean response; the middle is the surface
-    False: ramp("#0b4f8a", "#5fa3d3", "#ffffff", "#e8935b", "#9c3206", n=129),
-    True: ramp("#8ecbf5", "#2f6ea8", "#14181c", "#b5561f", "#ffc08f", n=129),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +104,8 @@ def high_of(values: np.ndarray, least: float) -> float:
     return float(max(least, np.quantile(known, 0.995))) if known.size else least
 
 
-def recolour_trial_map(shown: TrialMap, look: Look, dark: bool) -> None:
-    palettes = {"spikes": look.spikes_seen, "rates": look.rates_scored, "residuals": _DIVERGING[dark]}
+def recolour_trial_map(shown: TrialMap, look: Look) -> None:
+    palettes = {"spikes": look.spikes_seen, "rates": look.rates_scored, "residuals": look.diverging}
     shown.mapper.update(palette=list(palettes[shown.kind]), nan_color=look.grid)
     bar = shown.figure.right[0]
     bar.update(major_label_text_color=look.ink, background_fill_alpha=0)

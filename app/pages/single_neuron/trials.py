@@ -41,7 +41,7 @@ def view(state: State) -> pn.viewable.Viewable:
         draw_maps(maps, judged, sort.value)
         about.text = said(judged, sort.value)
         for shown in maps.values():
-            recolour_trial_map(shown, look(state.dark), state.dark)
+            recolour_trial_map(shown, look(state.dark))
 
     def resort() -> None:
         result = newest(state)
