@@ -408,7 +408,7 @@ def test_released_weights_say_so_and_are_not_fine_tuned():
 def test_models_of_one_name_have_labels_that_differ():
     first, second = finished("Same"), finished("Same")
     labels = model_list.model_labels()
-    assert {first.id, second.id} <= set(labels.values()) and len(labels) == len(recordings.models())
+    assert {first.id, second.id} <= set(labels.values()) and len(labels) == len(recordings.predictors())
 
 
 def test_a_model_that_is_not_there_has_a_harmless_name():
@@ -421,6 +421,21 @@ def test_a_finished_run_opens_in_explore():
     train.Board(state).act(sent("explore", run.id))
     assert (state.spec.page, state.spec.model, state.spec.session) == ("explore", run.id, "simulated-1")
     assert state.spec.neuron == -1 and state.spec.hide == Hide(), "neurons of another recording"
+
+
+def test_a_finished_run_of_neds_opens_in_translate():
+    run, state = finished(), visitor(session="simulated-3")
+    facts_of(run, model="neds", data=[{"session": "simulated-1"}], session_ids=["simulated-1"])
+    train.Board(state).act(sent("explore", run.id))
+    assert (state.spec.page, state.spec.translator, state.spec.session) == ("translate", run.id, "simulated-1")
+
+
+def test_a_form_for_neds_trains_neds_with_its_own_masks():
+    asked = train_form.request_of(replace(FORM, network="neds", schemes=()))
+    assert not train_form.problem(replace(FORM, network="neds", schemes=()))
+    line = replace(asked, schemes=("neuron",)).arguments(Path("out"))
+    assert line[line.index("--model") + 1] == "neds" and "--schemes" not in line
+    assert "NEDS" in train_form.default_name(replace(FORM, network="neds"))
 
 
 def test_the_warning_about_an_unknown_recording_leads_to_fine_tuning():

@@ -79,7 +79,7 @@ def test_a_run_from_a_warning_in_explore_to_its_model_in_explore(page, server):
     expect(page.get_by_text("Best weights so far")).to_be_visible()
     scores = page.locator("table").filter(has_text="Best weights so far").locator("tbody td").all_inner_texts()
     assert scores[0].startswith("Fine-tuned: sim-B") and all(re.fullmatch("[−\\d.,]+", cell) for cell in scores[1:])
-    act(page, "Explore with this model").click()
+    act(page, "Look at this model").click()
     page.wait_for_url(lambda url: "page=train" not in url and "session=simulated-2" in url)
     expect(page.get_by_text(re.compile("Reconstructed at [−.\\d]+ bits per spike"))).to_be_visible()
     expect(page.get_by_role("button", name="Fine-tune this model on this recording")).to_be_hidden()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..recordings import manifest_of, models, predictors, runs_now, translators
+from ..recordings import TRANSLATES, manifest_of, models, predictors, runs_now, translators
 from ..words import plain
 
 RELEASED = ("mtm_released", "neds_released")  # as mtm_core.checkpoint names them
@@ -20,6 +20,7 @@ class ModelFacts:
     sessions: tuple[str, ...]  # that it knows
     warning: str  # a short phrase, or ""
     released: bool  # the authors' weights, which run as they are and cannot be trained here
+    translates: bool  # between spikes and behavior
 
 
 def model_facts(model: str) -> ModelFacts:
@@ -33,7 +34,8 @@ def model_facts(model: str) -> ModelFacts:
     if manifest and not sessions and not manifest.get("session_ids"):
         warning = TRUNK
     label = " · ".join(filter(None, [name, warning]))
-    return ModelFacts(label, sessions, warning, manifest.get("model") in RELEASED)
+    kind = manifest.get("model")
+    return ModelFacts(label, sessions, warning, kind in RELEASED, kind == TRANSLATES)
 
 
 def model_labels() -> dict[str, str]:

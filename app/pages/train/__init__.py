@@ -21,7 +21,7 @@ EVERY = 1000  # ms between looks at what the runs have done
 FIRST_DRAWN = 3  # runs that are drawn when the page opens
 SHOWN = 12  # runs listed at first
 LABELS = {
-    "explore": "Explore with this model",
+    "explore": "Look at this model",
     "fine-tune": "Fine-tune this model",
     "pause": "Pause",
     "resume": "Resume",
@@ -134,12 +134,12 @@ class Board:
 
     def explore(self, run: Any, _: str) -> None:
         """Open the model on the recording that is looked at, or on the first that it knows."""
-        session, known = self.state.spec.session, model_facts(run.id).sessions
-        if session in known:
-            self.state.go(page="explore", model=run.id)
-        else:  # another recording has other neurons, regions and trials
-            fresh = {"trial": -1, "neuron": -1, "hide": Hide()}
-            self.state.go(page="explore", model=run.id, session=known[0], **fresh)
+        session, facts = self.state.spec.session, model_facts(run.id)
+        page, field = ("translate", "translator") if facts.translates else ("explore", "model")
+        there = {"page": page, field: run.id}
+        if session not in facts.sessions:  # another recording has other neurons, regions and trials
+            there |= {"session": facts.sessions[0], "trial": -1, "neuron": -1, "hide": Hide()}
+        self.state.go(**there)
 
     def fine_tune(self, run: Any, _: str) -> None:
         self.state.go(train="finetune", model=run.id)
