@@ -31,7 +31,7 @@ from mtm_core.models import mtm
 from mtm_core.models.mtm import MtM
 from mtm_core.models.stitcher import UnitTable
 from mtm_core.models.transformer import Transformer, rotary_angles
-from mtm_core.training import loop
+from mtm_core.training import build
 from mtm_core.training.loop import Trainer
 
 Patch = pytest.MonkeyPatch
@@ -549,7 +549,7 @@ def ridge_tuned_on_test_trials(patch):
 
 @not_from_test_trials("fresh model")
 def model_starts_at_the_means_of_all_trials(patch):
-    original = loop.build_model
+    original = build.build_model
     swap(patch, original, lambda config, given, *rest: original(config, [everything_trains(t) for t in given], *rest))
 
 

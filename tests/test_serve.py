@@ -95,7 +95,8 @@ def test_the_app_is_served_from_inside_the_package_and_stops_with_its_starter(tm
         file.write_text(source, "utf-8")
     port = free_port()
     code = (
-        "import sys; from pathlib import Path; from mtm_core import paths, serve; "
+        "import signal, sys; from pathlib import Path; from mtm_core import paths, serve; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "  # a shell's background jobs ignore Ctrl-C
         f"paths._PACKAGE = Path({str(tmp_path / 'site' / 'mtm_core')!r}); "
         f"sys.exit(serve.serve_app({port}, show=False))"
     )
