@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from mtm_core.models.mtm import MtM, MtMConfig
+from mtm_core.models.tables import AnimalTables
 from mtm_core.session import Trials
 from mtm_core.training.build import build_model
 
@@ -51,6 +52,11 @@ def small_trials(session_id: str = "a", shape: tuple[int, int, int] = (30, 12, 1
 def small_model(*sessions: Trials, seed: int = 0, **size) -> MtM:
     """A model of these sessions, in evaluation mode, in which every parameter matters: none is zero or tiny."""
     model = build_model(replace(SIZE, **size), list(sessions), seed)
+    return shaken(model, seed)
+
+
+def shaken(model: AnimalTables, seed: int) -> AnimalTables:
+    """The model in evaluation mode, its parameters moved so that each matters."""
     rng = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
-from small import small_trials
+from small import shaken, small_trials
 
 from mtm_core.models.neds import Neds, NedsConfig
 from mtm_core.session import Trials
@@ -50,9 +49,4 @@ def neds_trials(
 def small_neds(*sessions: Trials, seed: int = 0, **size) -> Neds:
     """A model of these sessions, in evaluation mode, in which every parameter matters: none is zero or tiny."""
     model = build_model(replace(NEDS_SIZE, **size), list(sessions), seed)
-    rng = torch.Generator().manual_seed(seed + 1)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            scale = 0.1 if name.startswith("units.readout") else 0.3
-            parameter += scale * torch.randn(parameter.shape, generator=rng)
-    return model.eval()
+    return shaken(model, seed)

@@ -29,6 +29,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .tables import UnknownSessionError
+from .transformer import rotate
 
 # What is known of the training code; every bin of the traces is scaled by the extremes of all trials.
 LABEL = "released NEDS weights; one mask per batch, copies of choice and block visible, traces scaled with test trials"
@@ -154,14 +155,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Float[Tensor, "B S D"], angles: Float[Tensor, "S half"]) -> Float[Tensor, "B S D"]:
         q, k, v = (f(x).unflatten(2, (self.n_heads, -1)).transpose(1, 2) for f in (self.query, self.key, self.value))
-        mixed = F.scaled_dot_product_attention(_turned(q, angles), _turned(k, angles), v)
+        mixed = F.scaled_dot_product_attention(rotate(q, angles), rotate(k, angles), v)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
-
-
-def _turned(x: Float[Tensor, "B heads S width"], angles: Float[Tensor, "S half"]) -> Float[Tensor, "B heads S width"]:
-    """Channels i and i + half of a token are turned by its angle i."""
-    (first, second), cos, sin = x.chunk(2, dim=-1), angles.cos(), angles.sin()
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
 class Mlp(nn.Module):

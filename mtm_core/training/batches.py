@@ -18,6 +18,7 @@ from ..models.mtm import Batch, MtM
 from ..predict import MICRO_BATCH, in_pieces
 from ..session import Trials
 from .config import RATIO_RANGE, TrainConfig
+from .shares import scheme_shares
 from .translation import NedsTrials
 
 REGION_SCHEMES = (Scheme.INTRA_REGION, Scheme.INTER_REGION)
@@ -130,14 +131,9 @@ def share_of(parts: list[Part], weights: list[Tensor], chosen: slice) -> tuple[l
 
 def draw_mixed(part: DeviceTrials, schemes: tuple[Scheme, ...], rng: torch.Generator, fixed: bool = False) -> Mask:
     """One mask with all schemes, each on its share of the trials; the few trials of a small part take turns."""
-    shape = part.batch.counts.shape
-    if shape[0] < len(schemes):
-        order = torch.randperm(len(schemes), generator=rng, device=rng.device)[: shape[0]]
-        schemes = tuple(schemes[i] for i in order.tolist())
-    masks = []
-    for scheme, trials in zip(schemes, torch.arange(shape[0]).tensor_split(len(schemes)), strict=True):
-        if len(trials):
-            low, high = (DEFAULT_RATIO[scheme],) * 2 if fixed else RATIO_RANGE[scheme]
-            ratio = low + (high - low) * float(torch.rand((), generator=rng, device=rng.device))
-            masks.append(draw_mask(scheme, (len(trials), *shape[1:]), part.codes, rng, ratio))
+    shape, masks = part.batch.counts.shape, []
+    for scheme, n_trials in scheme_shares(schemes, shape[0], rng):
+        low, high = (DEFAULT_RATIO[scheme],) * 2 if fixed else RATIO_RANGE[scheme]
+        ratio = low + (high - low) * float(torch.rand((), generator=rng, device=rng.device))
+        masks.append(draw_mask(scheme, (n_trials, *shape[1:]), part.codes, rng, ratio))
     return join(masks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 
 from ..masking import Mask, Scheme
@@ -28,10 +28,20 @@ def trial_weights(masks: Sequence[Mask]) -> list[Float[Tensor, "B"]]:
 def poisson_loss(
     log_rates: Float[Tensor, "B T N"], counts: Num[Tensor, "B T N"], mask: Mask, weights: Float[Tensor, "B"]
 ) -> Float[Tensor, ""]:
-    """Weighted sum of exp(log rate) - count * log rate over targets (log count! does not depend on the model)."""
+    """Weighted sum over the mask's targets; see `poisson_sum`."""
+    return poisson_sum(log_rates, counts, mask.target, weights)
+
+
+def poisson_sum(
+    log_rates: Float[Tensor, "B T N"], counts: Num[Tensor, "B T N"], target: Bool[Tensor, "B T n"], weights: Tensor
+) -> Float[Tensor, ""]:
+    """Weighted sum of exp(log rate) - count * log rate over targets (log count! does not depend on the model).
+
+    target: one flag per entry, or per bin (n = 1); weights: (B,).
+    """
     # Other entries become constants first: an overflow there must not reach the gradient as 0 * inf.
-    log_rates = torch.where(mask.target, log_rates, 0.0)
-    entries = torch.where(mask.target, log_rates.exp() - counts.to(log_rates.dtype) * log_rates, 0.0)
+    log_rates = torch.where(target, log_rates, 0.0)
+    entries = torch.where(target, log_rates.exp() - counts.to(log_rates.dtype) * log_rates, 0.0)
     return (entries.sum((1, 2)) * weights).sum()
 
 

@@ -40,6 +40,8 @@ from ..models.neds import Neds, NedsBatch, Predicted
 from ..session import Trials
 from ..translate import in_pieces, to_batch
 from .config import TrainConfig
+from .loss import poisson_sum
+from .shares import scheme_shares
 from .world import World
 
 CHANCE = {True: 0.5, False: 0.0}  # static -> AUC or R2 of a guess
@@ -73,17 +75,13 @@ class NedsTrials:
 
     def draw(self, config: TrainConfig, rng: torch.Generator) -> ModalityMask:
         """A mask with every scheme on an equal share of the trials; the few trials of a small part take turns."""
-        schemes, masks = config.schemes, []
-        if self.n_trials < len(schemes):
-            order = torch.randperm(len(schemes), generator=rng, device=rng.device)[: self.n_trials]
-            schemes = tuple(schemes[i] for i in order.tolist())
-        for scheme, trials in zip(schemes, torch.arange(self.n_trials).tensor_split(len(schemes)), strict=True):
-            if len(trials):
-                low, high = RATIO_RANGE
-                drawn = low + (high - low) * float(torch.rand((), generator=rng, device=rng.device))
-                ratio = FIXED_RATIO if config.fixed_ratios else drawn
-                draw = Draw((len(trials), self.valid.shape[1]), self.batch.present, ratio, rng)
-                masks.append(draw_mask(scheme, draw))
+        masks = []
+        for scheme, n_trials in scheme_shares(config.schemes, self.n_trials, rng):
+            low, high = RATIO_RANGE
+            drawn = low + (high - low) * float(torch.rand((), generator=rng, device=rng.device))
+            ratio = FIXED_RATIO if config.fixed_ratios else drawn
+            draw = Draw((n_trials, self.valid.shape[1]), self.batch.present, ratio, rng)
+            masks.append(draw_mask(scheme, draw))
         return join(masks).restrict(self.valid, self.scored())
 
     def scored(self) -> Bool[Tensor, "B M T"]:
@@ -128,19 +126,6 @@ def modality_weights(parts: Sequence[tuple[NedsTrials, ModalityMask]]) -> list[F
     return [weights.expand(len(mask.hidden), -1) for _, mask in parts]
 
 
-def poisson_loss(
-    log_rates: Float[Tensor, "B T N"],
-    counts: Tensor,
-    target: Bool[Tensor, "B T"],
-    weights: Float[Tensor, "B"],
-) -> Float[Tensor, ""]:
-    """Weighted sum of exp(log rate) - count * log rate over targets."""
-    # Other entries become constants first: an overflow there must not reach the gradient as 0 * inf.
-    log_rates = log_rates.masked_fill(~target[:, :, None], 0.0)
-    entries = (log_rates.exp() - counts * log_rates).masked_fill(~target[:, :, None], 0.0)
-    return (entries.sum((1, 2)) * weights).sum()
-
-
 def gaussian_loss(
     predicted: Float[Tensor, "B T"], values: Float[Tensor, "B T"], target: Bool[Tensor, "B T"], weights: Tensor
 ) -> Float[Tensor, ""]:
@@ -162,7 +147,7 @@ class NedsLoss(nn.Module):
 
     def __init__(self, model: Neds) -> None:
         super().__init__()
-        self.model, self.of_targets = model, poisson_loss
+        self.model, self.of_targets = model, poisson_sum
 
     def forward(
         self, batches: Sequence[NedsBatch], masks: Sequence[ModalityMask], weights: Sequence[Tensor]
@@ -174,7 +159,8 @@ class NedsLoss(nn.Module):
 
     def _of(self, found: Predicted, batch: NedsBatch, mask: ModalityMask, weights: Float[Tensor, "B M"]) -> Tensor:
         target = mask.target
-        losses = [self.of_targets(found.log_rates, batch.counts, target[:, SPIKES_ROW], weights[:, SPIKES_ROW])]
+        spikes = target[:, SPIKES_ROW, :, None]
+        losses = [self.of_targets(found.log_rates, batch.counts, spikes, weights[:, SPIKES_ROW])]
         for name, predicted in found.traces.items():
             values, row = self.model.standardised(name, batch.traces[name].float(), batch.session_row), ROWS[name]
             # What is unknown is no target, but 0 * NaN would be NaN.

@@ -9,10 +9,10 @@ import panel_material_ui as pmui
 
 from ...analyses.embeddings import READS, ShownUnits
 from ...plots.embeddings import Dots, draw_units, make_unit_figure, recolour_units
-from ...spec import LEVELS
 from ...state import Job, State
 from ...theme import look
 from ..grid import Column, Grid
+from ..levels import level_select
 from ..parts import TABLE_STYLE, Announce, bind, button, flexible, guarded
 from .said import about, keys, probe_table, recall_table, verdict
 
@@ -38,13 +38,7 @@ class Shown:
         self.colour = pmui.RadioButtonGroup(
             options={"Region": "region", "Recording": "session"}, value="region", size="small", margin=(4, 3)
         )
-        self.level = pmui.Select(
-            label="Regions",
-            options={"as trained": "", **{level.capitalize(): level for level in LEVELS}},
-            size="small",
-            width=130,
-            margin=(4, 8),
-        )
+        self.level = level_select()
         bind(state, self.level, lambda spec: spec.level, lambda value: state.go(level=value))
         self.start = button(state, "Map the neurons", lambda: state.run(KIND), variant="contained")
         self.about, self.verdict = Announce(margin=(6, 4)), Announce(margin=(6, 4))

@@ -14,10 +14,11 @@ from ...analyses.information import ShownMap
 from ...analyses.swanson import outlines
 from ...plots.information import MapCells, cell_at, choose_cell, draw_map, make_map_figure, recolour_map
 from ...plots.swanson import draw_swanson, make_swanson_figure, recolour_swanson
-from ...spec import HAND, LEVELS, Hide
+from ...spec import HAND, Hide
 from ...state import Job, State
 from ...theme import look
 from ...words import number, plain
+from ..levels import level_select
 from ..parts import Announce, bind, button, flexible, follow, guarded
 from .said import DIGITS, KINDS, about_map, cell_sentence, chance, interval
 
@@ -35,13 +36,7 @@ class Pairs:
         self.cell: tuple[int, int] | None = None
         self.kind = pmui.RadioButtonGroup(options=KINDS, value="lost", size="small", margin=(4, 3), sx=ONE_LINE)
         self.setting = False  # the two lists are being set to the chosen cell
-        self.level = pmui.Select(
-            label="Regions",
-            options={"as trained": "", **{level.capitalize(): level for level in LEVELS}},
-            size="small",
-            width=130,
-            margin=(4, 8),
-        )
+        self.level = level_select()
         self.ends = [pmui.Select(label=name, options=[], size="small", width=130) for name in ("Source", "Target")]
         self.about, self.sentence = Announce(margin=(6, 4)), Announce(margin=(6, 4))
         self.start = button(state, "Measure the map", lambda: state.run(JOBS[self.kind.value]), variant="contained")
