@@ -17,7 +17,10 @@ from .translation import Translation, parse_translation, translation_text
 HAND = "hand"
 SCHEMES = ("neuron", "causal", "intra_region", "inter_region", "temporal", "random_token")
 SORTS = ("region", "rate", "similarity")
-PAGES = ("explore", "scores", "neuron", "decoding", "map", "embeddings", "translate", "train")
+PAGES = (
+    *("explore", "scores", "neuron", "decoding", "map", "embeddings", "translate", "compare"),
+    *("masking", "guess", "learn", "recordings", "train", "about"),
+)
 TRAINING = ("scratch", "pretrain", "finetune")  # what the page "train" is set to
 TASKS = ("co_smoothing", "forward_prediction", "intra_region", "inter_region")
 TABS = ("scores", "session", "leak", "help")  # of the page "explore"

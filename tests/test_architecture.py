@@ -51,6 +51,7 @@ APP = {
     "spec": {"app.translation"} | WORDS,
     "state": {"app.spec"} | WORDS,
     "words": set(),
+    "limits": set(),
     "sentences": {"app.compute", "app.recordings", "app.spec", "app.words"},
     "recordings": {"app.spec", "app.words", "mtm_core"},
     "compute": {"app.recordings", "app.spec", "app.words", "mtm_core"},
@@ -59,13 +60,13 @@ APP = {
     "pages": {
         f"app.{u}"
         for u in (
-            *("analyses", "compute", "recordings", "plots", "state"),
+            *("analyses", "compute", "recordings", "plots", "state", "limits"),
             *("spec", "sentences", "theme", "translation", "words"),
         )
     },
     # the table of pages hands compute and analyses to state, which knows neither torch nor the library
-    "contents": {f"app.{u}" for u in ("pages", "analyses", "compute", "state", "spec")},
-    "main": {f"app.{u}" for u in ("contents", "pages", "recordings", "state", "spec", "theme")},
+    "contents": {f"app.{u}" for u in ("pages", "analyses", "compute", "state", "spec", "limits")},
+    "main": {f"app.{u}" for u in ("contents", "pages", "recordings", "state", "spec", "theme", "limits")},
     "app_hooks": {"app.compute", "app.recordings", "app.spec"},
 }
 DRAWING = {"panel", "panel_material_ui", "bokeh", "holoviews", "datashader", "param"}
