@@ -14,7 +14,7 @@ from small_neds import NEDS_SIZE, neds_trials, small_neds
 
 from mtm_core.__main__ import main
 from mtm_core.checkpoint import load_checkpoint, save_checkpoint
-from mtm_core.commands import pretrain
+from mtm_core.commands import finetune, pretrain
 from mtm_core.evaluation.metrics import spike_sums
 from mtm_core.masking import MTM_SCHEMES
 from mtm_core.masking_modalities import NEDS_SCHEMES, ROWS, SPIKES_ROW, NedsScheme, hide, hold_out_behaviors
@@ -188,6 +188,15 @@ def test_only_rows_are_learned_with_a_frozen_trunk():
     run = fit(model, [SESSIONS[0]], replace(CONFIG, trunk_learning_rate=0.0)).run
     after, tables = run.model.state_dict(), set(model.row_tables())
     assert {n for n, value in after.items() if not torch.equal(value, before[n])} == tables
+
+
+def test_what_a_trunk_has_seen_is_told_by_its_sessions_and_without_them_by_its_read_outs():
+    lacking = tuple(name for name in BEHAVIORS if name not in ("wheel_speed", "choice"))
+    trunk = fit(build_model(NEDS_SIZE, [SESSIONS[1]]), [SESSIONS[1]], CONFIG).run.model
+    assert trunk.seen() == trunk_only(trunk).seen() == lacking
+    encoder = replace(CONFIG, schemes=(NedsScheme.ENCODING,))
+    encoder = fit(build_model(NEDS_SIZE, [SESSIONS[1]]), [SESSIONS[1]], encoder).run.model
+    assert encoder.seen() == lacking and trunk_only(encoder).seen() == tuple(BEHAVIORS)
 
 
 # --- validation -------------------------------------------------------------------------------------------------------
@@ -377,6 +386,18 @@ def test_a_pretrained_model_is_fine_tuned_on_its_schemes(pretrained, tmp_path):
     shared = dict(trunk.model.trunk())
     assert all(torch.equal(weight, shared[name]) for name, weight in rows.model.trunk())
     assert not all(torch.equal(weight, shared[name]) for name, weight in tuned.model.trunk())
+
+
+def test_a_frozen_trunk_is_not_given_behaviors_that_it_has_never_seen(tmp_path, monkeypatch, capsys):
+    save_checkpoint(tmp_path / "trunk", trained_on_b(), {"data": [], "schemes": ["encoding", "decoding"]})
+    monkeypatch.setattr(finetune, "open_trials", lambda *given: SESSIONS[0])
+    tune = ("finetune", tmp_path / "trunk", "--session", "a", *DATA, "--steps", 2, "--only-stitcher", "--out")
+    assert run(*tune, tmp_path / "rows") == 0
+    told = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("left out"))
+    assert "choice" in told and "wheel_speed" in told and "pupil" not in told
+    assert load_checkpoint(tmp_path / "rows").model.present(0) == tuple(
+        name for name in BEHAVIORS if name not in ("choice", "wheel_speed")
+    )
 
 
 def test_the_simulated_sessions_are_trained_in_one_direction_and_as_a_bare_trunk(tmp_path):

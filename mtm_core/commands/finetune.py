@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint import Checkpoint, load_checkpoint
+from ..modality import BEHAVIORS
+from ..models.neds import Neds
 from ..models.tables import AnimalTables
 from ..session import Trials, identity
 from ..training.build import build_model
@@ -35,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
     known = {about["session"]: about for about in seen}
     for trials in sessions:
         refuse_leak(trials, known, twins_of(options.cache_dir))
+    if options.only_stitcher and isinstance(trunk.model, Neds):
+        sessions = [only_seen(trunk.model, trials) for trials in sessions]
     config = train_settings(options, tuning_settings(trunk, options.only_stitcher), sessions)
     origin = {"checkpoint": trunk.manifest["hash"]}
     half_done = is_half_done(out) and options.compare
@@ -46,6 +50,14 @@ def run(options: argparse.Namespace) -> int:
     fresh = build_model(trunk.model.config, sessions, config.seed)
     scratch = replace(config, trunk_learning_rate=1.0)
     return train(Job(fresh, sessions, scratch, out / FROM_SCRATCH), options)
+
+
+def only_seen(trunk: Neds, trials: Trials) -> Trials:
+    """A session without the behaviors that the trunk has never seen: at rest, it cannot learn to read or tell them."""
+    new = [name for name in trials.behaviors if name in BEHAVIORS and name not in trunk.seen()]
+    if new:
+        print(f"left out, as the trunk has not seen it and stays as it is: {', '.join(new)} of {trials.session_id}")
+    return replace(trials, behaviors={name: trials.behaviors[name] for name in trials.behaviors if name not in new})
 
 
 def tuning_settings(trunk: Checkpoint, only_stitcher: bool) -> TrainConfig:

@@ -118,6 +118,15 @@ class Neds(AnimalTables):
         """The behaviors that a session had in training, in the order of the table."""
         return tuple(name for name in BEHAVIORS if bool(self.has[session_row, ROWS[name]]))
 
+    def seen(self) -> tuple[str, ...]:
+        """The behaviors that some training session had. A bare trunk tells by its read-outs, which are zero until their
+        first step; one that was only trained to encode does not tell, and may have seen all."""
+        if self.session_ids:
+            return tuple(name for name in BEHAVIORS if bool(self.has[:, ROWS[name]].any()))
+        outs = {**self.class_out, **self.trace_out}
+        moved = tuple(name for name in BEHAVIORS if bool(outs[name].weight.detach().any()))
+        return moved or tuple(BEHAVIORS)
+
     @torch.no_grad()
     def set_behaviors(self, session_row: int, scales: Mapping[str, tuple[float, float]], names: Sequence[str]) -> None:
         """names: behaviors of a session; scales: trace -> mean and standard deviation over its training trials."""
