@@ -438,6 +438,31 @@ def test_a_form_for_neds_trains_neds_with_its_own_masks():
     assert "NEDS" in train_form.default_name(replace(FORM, network="neds"))
 
 
+def test_a_model_of_spikes_and_behavior_is_fine_tuned_with_bins_of_another_length():
+    tuned = replace(FORM, kind="finetune", network="neds", model="simulated-neds", bin_ms=40)
+    line = " ".join(train_form.request_of(tuned).arguments(Path("out")))
+    assert "assets/checkpoints/simulated-neds --session simulated-1 --bin-size 0.04 --minutes 5" in line
+    assert "predicts something else" in train_form.problem(replace(tuned, network="mtm"))
+    assert "bins have 20, 40, 100 ms" in refused_bins(30)
+
+
+def refused_bins(ms):
+    with pytest.raises(ValueError, match="bins have") as refusal:
+        train_form.request_of(replace(FORM, bin_ms=ms)).check()
+    return str(refusal.value)
+
+
+def test_fine_tuning_a_finished_run_of_neds_fills_in_the_form():
+    run, state = finished(), visitor()
+    facts_of(run, model="neds", data=[], session_ids=[])
+    form = train.FormView(state, lambda run_id: None)
+    assert (form.form().network, form.model.visible, form.translator.visible) == ("mtm", False, False)
+    train.Board(state).act(sent("fine-tune", run.id))
+    asked = form.form()
+    assert (asked.kind, asked.network, asked.model) == ("finetune", "neds", run.id)
+    assert form.translator.visible and not form.model.visible and not form.begin.disabled
+
+
 def test_the_warning_about_an_unknown_recording_leads_to_fine_tuning():
     state = visitor()
     state.go(page="explore", session="simulated-2")

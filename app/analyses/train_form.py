@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mtm_core import list_sessions, runs
 from mtm_core.runs import Request, Run
-from mtm_core.runs.request import check_recordings, present_cache
+from mtm_core.runs.request import BINS_MS, check_recordings, present_cache
 from mtm_core.training.presets import BY_MODEL
 
 from ..recordings import Entry, catalogue, models, runs_changed, runs_now
@@ -34,6 +34,7 @@ class Form:
     minutes: float
     name: str
     only_stitcher: bool
+    bin_ms: int = 20
 
 
 def start(form: Form) -> Run:
@@ -48,6 +49,8 @@ def request_of(form: Form) -> Request:
     tuned = form.kind == "finetune"
     if tuned and form.model not in models():
         raise ValueError(f"there is no model named {plain(form.model)}; pick one from the list")
+    if tuned and model_facts(form.model).translates != (form.network == NEDS):
+        raise ValueError("the model to start from predicts something else; pick one from the list")
     if tuned and model_facts(form.model).released:
         raise ValueError("released weights run as they are; choose a model that was trained with this program")
     return Request(
@@ -58,6 +61,7 @@ def request_of(form: Form) -> Request:
         preset=form.preset,
         schemes=form.schemes,
         minutes=form.minutes,
+        bin_ms=form.bin_ms,
         checkpoint=str(Path(models()[form.model]).absolute()) if tuned else "",
         only_stitcher=tuned and form.only_stitcher,
         cache_dir=present_cache(),
@@ -110,6 +114,11 @@ def problem(form: Form) -> str:
 def _rows() -> list[dict]:
     """The catalogue as the library has it; like that of the app, read once."""
     return list_sessions().to_dict("records")
+
+
+def bin_sizes() -> dict[str, int]:
+    """Label -> ms."""
+    return {f"{ms} ms": ms for ms in BINS_MS}
 
 
 def preset_words(network: str) -> dict[str, str]:

@@ -52,7 +52,7 @@ def _recording(state: State) -> list[pn.viewable.Viewable]:
     repeat(state, lambda: offer_models(state, model), NEW_MODELS)
     follow(state, ["spec"], lambda: offer_models(state, model))
     bind(state, model, lambda spec: spec.model, lambda value: state.go(model=value))
-    translator = _translator(state)
+    translator = translator_list(state, "translate")
 
     def show() -> None:
         """One list of models at a time: the page "Translate" needs another kind."""
@@ -62,7 +62,8 @@ def _recording(state: State) -> list[pn.viewable.Viewable]:
     return [sessions, _facts(state), model, translator]
 
 
-def _translator(state: State) -> pmui.Select:
+def translator_list(state: State, page: str) -> pmui.Select:
+    """The models between spikes and behavior, kept up to date while `page` is open."""
     made = pmui.Select(label="Model of spikes and behavior", options=translator_labels(), sx=WRAP, **NARROW)
 
     def offer_all() -> None:
@@ -76,7 +77,8 @@ def _translator(state: State) -> pmui.Select:
         if value != translator_of(state.spec.session, state.spec.translator):
             state.go(translator=value)
 
-    repeat(state, offer_all, NEW_MODELS, page="translate")
+    repeat(state, offer_all, NEW_MODELS, page=page)
+    follow(state, ["spec"], offer_all, page=page)
     return bind(state, made, lambda spec: translator_of(spec.session, spec.translator) or None, choose)
 
 

@@ -14,6 +14,7 @@ COMMANDS = ("train", "pretrain", "finetune")
 MODELS = ("mtm", "neds")
 PRESETS = ("small", "paper", "large")
 SCHEMES = ("neuron", "causal", "intra_region", "inter_region", "temporal", "random_token")
+BINS_MS = (20, 40, 100)  # what recordings with bins of 20 ms can be cut into as well
 MOST_MINUTES = 7 * 24 * 60
 MOST_STEPS = 10_000_000
 MOST_SESSIONS = 500
@@ -33,13 +34,15 @@ class Request:
     minutes: float | None = 5.0
     steps: int | None = None
     checkpoint: str = ""  # folder of the model to fine-tune; chosen by the program, never typed by a visitor
+    bin_ms: int = 20  # of BINS_MS
     only_stitcher: bool = False  # fine-tuning leaves the trunk as it is
     cache_dir: str = ""  # ONE cache with the recordings; "": simulated sessions only
 
     def arguments(self, out: Path) -> list[str]:
         """The command line after `mtm`; the recordings come through the environment."""
         budget = ["--steps", str(self.steps)] if self.steps is not None else ["--minutes", f"{self.minutes:g}"]
-        ends = [*budget, "--out", str(out)]
+        bins = ["--bin-size", f"{self.bin_ms / 1000:g}"] if self.bin_ms != BINS_MS[0] else []  # else as by default
+        ends = [*bins, *budget, "--out", str(out)]
         if self.command == "finetune":
             stitcher = ["--only-stitcher"] if self.only_stitcher else []
             return ["finetune", self.checkpoint, "--session", *self.sessions, *stitcher, *ends]
@@ -86,6 +89,8 @@ def _check_words(request: Request) -> None:
         raise ValueError(f"models are {', '.join(MODELS)}; not {request.model!r}")
     if request.preset not in PRESETS:
         raise ValueError(f"sizes of a model are {', '.join(PRESETS)}; not {request.preset!r}")
+    if request.bin_ms not in BINS_MS:
+        raise ValueError(f"bins have {', '.join(map(str, BINS_MS))} ms; not {request.bin_ms!r}")
     if not request.schemes or not set(request.schemes) <= set(SCHEMES):
         raise ValueError("choose at least one masking scheme")
     if not isinstance(request.name, str) or len(request.name) > LONGEST_NAME or not request.name.isprintable():

@@ -142,7 +142,7 @@ class Board:
         self.state.go(**there)
 
     def fine_tune(self, run: Any, _: str) -> None:
-        self.state.go(train="finetune", model=run.id)
+        self.state.go(train="finetune", **{"translator" if model_facts(run.id).translates else "model": run.id})
 
     def show_all(self) -> None:
         self.limit = 10_000

@@ -8,12 +8,12 @@ import panel as pn
 import panel_material_ui as pmui
 
 from ...analyses import train_form, training
-from ...analyses.models import model_facts, model_labels
-from ...analyses.train_form import MTM, NETWORKS, Form
+from ...analyses.models import model_facts, model_labels, translator_of
+from ...analyses.train_form import MTM, NEDS, NETWORKS, Form
 from ...spec import SCHEMES
 from ...state import State
 from ...words import PROMPT_NAMES
-from ..controls import offer_models, open_session
+from ..controls import offer_models, open_session, translator_list
 from ..parts import Announce, bind, button, follow, guarded
 
 KINDS = {"From scratch": "scratch", "Pre-train": "pretrain", "Fine-tune": "finetune"}
@@ -60,8 +60,6 @@ class FormView:
             small("What is hidden in training"), self.schemes, sizing_mode="stretch_width", margin=0
         )
         self.scratch_only = pn.Column(
-            small("What it learns to predict"),
-            self.network,
             self.hidden,
             small("Size of the model"),
             self.preset,
@@ -72,8 +70,9 @@ class FormView:
         bind(state, self.one, lambda spec: spec.session, lambda value: open_session(state, value))
         follow(state, ["spec"], lambda: offer_models(state, self.model))
         bind(state, self.model, lambda spec: spec.model, lambda value: state.go(model=value))
-        for widget in (self.several, self.network, self.schemes, self.preset, self.minutes, self.stitcher):
+        for widget in (*self.choices, self.minutes, self.bins, self.stitcher):
             widget.param.watch(guarded(state, lambda _: self.draw()), "value")
+        self.translated_by = state.spec.translator
         follow(state, ["spec"], self.draw, page="train")
 
     def _make_widgets(self, state: State) -> None:
@@ -84,14 +83,19 @@ class FormView:
         first = [state.spec.session] if state.spec.session in usable.values() else []
         self.several = pmui.MultiChoice(label="Recordings", options=usable, value=first, searchable=True, **place)
         self.model = pmui.Select(label="Model to start from", options=model_labels(), sx=WRAP, **WIDE)
+        self.translator = translator_list(state, "train")
         self.network = pmui.RadioBoxGroup(options=NETWORKS, value=MTM, inline=True, margin=(0, 8))
         self.schemes = pmui.CheckBoxGroup(
             options={PROMPT_NAMES[name]: name for name in SCHEMES}, value=list(USUAL), inline=True, margin=(0, 8)
         )
         self.preset = pmui.RadioBoxGroup(options=list(presets), value=next(iter(presets)), inline=True, margin=(0, 8))
+        self.choices = (self.several, self.network, self.schemes, self.preset)
         self.stitcher = pmui.Checkbox(label="Keep the trunk as it is, learn only the new neurons", margin=(2, 8))
         self.minutes = pmui.Select(
             label="Training time", options=DURATIONS, value=5.0, size="small", width=150, margin=(8, 8, 6, 0)
+        )
+        self.bins = pmui.Select(
+            label="Bin size", options=train_form.bin_sizes(), value=20, size="small", width=100, margin=(8, 8, 6, 0)
         )
         self.name = pmui.TextInput(label="Name (optional)", max_length=64, **WIDE)
 
@@ -99,30 +103,41 @@ class FormView:
         return pn.Column(
             self.kind,
             self.meaning,
-            pn.FlexBox(self.one, self.several, self.model, **ROW),
+            small("What it predicts"),
+            self.network,
+            pn.FlexBox(self.one, self.several, self.model, self.translator, **ROW),
             self.scratch_only,
             self.stitcher,
-            pn.FlexBox(self.minutes, self.name, **ROW),
+            pn.FlexBox(self.minutes, self.bins, self.name, **ROW),
             pn.FlexBox(self.begin, self.said, align_items="center", sizing_mode="stretch_width"),
             sizing_mode="stretch_width",
             margin=0,
         )
 
     def form(self) -> Form:
-        kind = self.state.spec.train
-        sessions = tuple(self.several.value) if kind == "pretrain" else (self.state.spec.session,)
+        spec = self.state.spec
+        kind, network = spec.train, self.network.value
+        model = spec.model if network == MTM else translator_of(spec.session, spec.translator)
+        sessions = tuple(self.several.value) if kind == "pretrain" else (spec.session,)
         schemes = tuple(name for name in SCHEMES if name in self.schemes.value)
-        common = (self.state.spec.model, schemes, self.preset.value, self.minutes.value, self.name.value_input or "")
-        return Form(kind, self.network.value, sessions, *common, bool(self.stitcher.value))
+        common = (model, schemes, self.preset.value, self.minutes.value, self.name.value_input or "")
+        return Form(kind, network, sessions, *common, bool(self.stitcher.value), self.bins.value)
+
+    def _suit(self) -> None:
+        """A model that was chosen elsewhere says what it predicts."""
+        if self.state.spec.translator != self.translated_by:
+            self.translated_by, self.network.value = self.state.spec.translator, NEDS
 
     def draw(self) -> None:
-        kind, may = self.state.spec.train, training.allowed()
+        self._suit()
+        kind, may, network = self.state.spec.train, training.allowed(), self.network.value
         self.meaning.text = MEANING[kind]
         self.one.visible, self.several.visible = kind != "pretrain", kind == "pretrain"
-        self.model.visible = self.stitcher.visible = kind == "finetune"
+        self.stitcher.visible = kind == "finetune"
+        self.model.visible, self.translator.visible = (kind == "finetune" and network == each for each in (MTM, NEDS))
         self.scratch_only.visible = kind != "finetune"
-        self.hidden.visible = self.network.value == MTM
-        about = train_form.preset_words(self.network.value)[self.preset.value]
+        self.hidden.visible = network == MTM
+        about = train_form.preset_words(network)[self.preset.value]
         self.size.text = f"{about[:1].upper()}{about[1:]}."
         form = self.form()
         self.name.placeholder = train_form.default_name(form)
