@@ -2,8 +2,9 @@
 
 python tests/benchmarks/bench_neds.py --cache-dir DIR --out DIR [--recordings cori] [--seeds 0 1 2] [--table FILE.md]
 
-Test trials; mean and standard deviation over seeds, for the multi-session model over seeds of the fine-tuning. Finished
-parts lie in --out and are not repeated. The trunk of a multi-session model has never seen the animal.
+Test trials; mean and standard deviation over seeds, for the multi-session model over seeds of the fine-tuning. In
+brackets the 95 % interval over resampled trials, its ends averaged over seeds. Finished parts lie in --out and are not
+repeated. The trunk of a multi-session model has never seen the animal.
 """
 
 from __future__ import annotations
@@ -95,10 +96,14 @@ def scores_of(model: Neds, trials: Trials) -> dict[str, Any]:
     return found
 
 
-def numbers(score: Any) -> dict[str, float | None]:
+def numbers(score: Any) -> dict[str, list[float] | None]:
+    """name -> value and the ends of its interval."""
     if isinstance(score, DecodingScore):
-        return {name: measure.value for name, measure in score.measures.items()}
-    return {"mean": score.summary.mean, "pooled": score.summary.pooled}
+        found = {name: (measure.value, measure.ci) for name, measure in score.measures.items()}
+    else:
+        summary = score.summary
+        found = {"mean": (summary.mean, summary.mean_ci), "pooled": (summary.pooled, summary.pooled_ci)}
+    return {name: None if None in both else [both[0], *both[1]] for name, both in found.items()}
 
 
 def trained(model: Neds, sessions: list[Trials], config: TrainConfig) -> Neds:
@@ -116,7 +121,8 @@ class Bench:
         return TrainConfig(steps=self.recording.steps, seed=seed, schemes=mix, n_validations=10)
 
     def settings(self, name: str, config: TrainConfig) -> dict[str, Any]:
-        return {"name": name, "data": identity(self.trials), "config": config.to_json(), "model": asdict(NedsConfig())}
+        about = {"data": identity(self.trials), "config": config.to_json(), "model": asdict(NedsConfig())}
+        return {"name": name, "intervals": True, **about}
 
     def result(self, name: str, seed: int) -> dict[str, Any]:
         """Scores of one model, from --out if they lie there."""
@@ -148,7 +154,7 @@ class Bench:
         return trunk
 
     def baselines(self) -> dict[str, Any]:
-        settings = {"name": "baselines", "data": identity(self.trials)}
+        settings = {"name": "baselines", "intervals": True, "data": identity(self.trials)}
         key = f"{self.trials.session_id[:11]}-baselines"
         found = self.kept.get(key, settings)
         if found is None:
@@ -168,13 +174,15 @@ def rows(bench: Bench, names: list[str], seeds: list[int]) -> Iterator[tuple[str
 
 
 def cell(results: list[dict[str, Any]], direction: str, what: str, names: tuple[str, ...]) -> str:
-    """First of `names` that the score has; mean and standard deviation over seeds."""
+    """First of `names` that the score has: mean and standard deviation over seeds, and the interval over trials."""
     found = [result.get(direction, {}).get(what, {}) for result in results]
     values = [next((each[name] for name in names if each.get(name) is not None), None) for each in found]
     known = np.array([value for value in values if value is not None])
     if not len(known):
         return "-"
-    return f"{known.mean():.3f}" + (f" ± {known.std(ddof=1):.3f}" if len(known) > 1 else "")
+    value, low, high = known.mean(axis=0)
+    spread = f" ± {known[:, 0].std(ddof=1):.3f}" if len(known) > 1 else ""
+    return f"{value:.3f}{spread} ({low:.2f} to {high:.2f})"
 
 
 def table(bench: Bench, found: list[tuple[str, list[dict[str, Any]]]]) -> str:
