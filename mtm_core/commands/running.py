@@ -18,6 +18,7 @@ from ..device import describe, pick_device
 from ..models.tables import AnimalTables
 from ..session import Trials
 from ..training.config import TrainConfig
+from ..training.film import Camera
 from ..training.fit import finished
 from ..training.loop import MOST_SKIPPED, Run, Step, Trainer, TrainingFailed, best_model, new_run
 from ..training.manifest import facts
@@ -121,13 +122,15 @@ def show(shown: ProgressLine, step: Step, scores_are: str) -> None:
 def train_to_end(trainer: Trainer, saver: Saver) -> str:
     """Run all steps; the reason why they ended early, or an empty string."""
     shown, journal, first = ProgressLine(), Journal(saver.job.out, saver.run), trainer.world.is_first
+    camera = Camera(saver.job.out, trainer) if first else None
     try:
         with interrupts() as interrupted:
             for step in trainer.steps():
-                if first:
+                if camera is not None:
                     show(shown, step, trainer.objective.scores)
                     journal.add(step)
                     saver.after(step)
+                    camera.take(step.number) if step.progress >= 1.0 else camera.after(step.number)
                 if trainer.world.agreed(float(interrupted()), trainer.device):
                     return "interrupted; run the same command again to go on"
     except TrainingFailed as error:
