@@ -12,6 +12,7 @@ from ...recordings import runs_now
 from ...spec import Hide
 from ...state import State
 from ...words import plain
+from ..film import film_card
 from ..parts import Announce, button, card, explained, follow, guarded, heading, repeat
 from .curves import Curves
 from .form import FormView
@@ -39,6 +40,7 @@ def page(state: State) -> pn.viewable.Viewable:
         card(heading("New run"), form.view(), explained("What do these choices mean?", "train")),
         card(heading("Runs"), board.view()),
         card(heading("How they learn"), board.curves.view()),
+        film_card(state, "train"),
         sizing_mode="stretch_width",
         margin=0,
     )
