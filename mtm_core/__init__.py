@@ -10,6 +10,7 @@ _HOMES = {
     "open_session": "data.catalogue",
     "list_sessions": "data.catalogue",
     "load_checkpoint": "checkpoint",
+    "open_model": "installed",
     "bits_per_spike": "evaluation.metrics",
     "Session": "session",
     "Trials": "session",
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .data.catalogue import list_sessions as list_sessions
     from .data.catalogue import open_session as open_session
     from .evaluation.metrics import bits_per_spike as bits_per_spike
+    from .installed import open_model as open_model
     from .session import Session as Session
     from .session import Trials as Trials
 

@@ -82,6 +82,14 @@ class Mask:
         scheme = self.scheme.to(device) if isinstance(self.scheme, Tensor) else self.scheme
         return Mask(self.hidden.to(device), self.target.to(device), scheme)
 
+    def repeat(self, n_trials: int) -> Mask:
+        """The mask of one trial for each of so many; raises ValueError if it is of several."""
+        if len(self.hidden) != 1:
+            raise ValueError(f"a mask of {len(self.hidden)} trials cannot be repeated; give the mask of one")
+        shape = (n_trials, *self.hidden.shape[1:])
+        scheme = self.scheme.expand(n_trials) if isinstance(self.scheme, Tensor) else self.scheme
+        return Mask(self.hidden.expand(shape), self.target.expand(shape), scheme)
+
     def rows(self, chosen: slice | Int[Tensor, " rows"]) -> Mask:
         """The mask of a part of the batch."""
         scheme = self.scheme[chosen] if isinstance(self.scheme, Tensor) else self.scheme

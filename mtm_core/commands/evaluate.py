@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from ..evaluation.few_shot import FewShot, few_shot
 from ..evaluation.held_out_sets import brain_wide_bench, read_uuids, with_uuids
 from ..evaluation.questions import Asking
 from ..evaluation.score import Score
-from ..evaluation.session_scores import MODEL, UNTRAINED, Plan, SessionScores, score_session
+from ..evaluation.session_scores import MODEL, UNTRAINED, Plan, SessionScores, result_of, score_session
 from ..evaluation.tasks import score_held_out
 from ..models.neds import Neds
 from ..report import write_report
@@ -146,17 +145,6 @@ def few_shot_curve(checkpoint: Checkpoint, trials: Trials, asking: Asking) -> li
     return progress.to_json()
 
 
-def result(checkpoint: Checkpoint, trials: Trials, scores: SessionScores) -> dict[str, Any]:
-    """The JSON that later work reads."""
-    first = next(iter(scores.model.values()))
-    return {
-        "session": trials.session_id,
-        "protocol": {k: v for k, v in first.protocol.items() if k not in ("prompt", "exact")},
-        "checkpoint": {"hash": checkpoint.manifest["hash"], "config": asdict(checkpoint.model.config)},
-        **scores.to_json(),
-    }
-
-
 def other_models(paths: list[str], device: torch.device, translates: bool) -> dict[str, Checkpoint]:
     """Checkpoints by folder name; raises ValueError if two folders have one name, and for one of another kind."""
     found = {Path(path).name: load_checkpoint(path, device) for path in paths}
@@ -188,7 +176,7 @@ def run(options: argparse.Namespace) -> int:
     tasks, asking = list(options.tasks), asking_of(options, session, trials)
     names = () if options.no_baselines else (*baseline_names(trials), UNTRAINED)
     scores = score_all(checkpoint, trials, Plan(tasks, asking, names, against))
-    found = result(checkpoint, trials, scores)
+    found = result_of(checkpoint, scores)
     print("\n".join(verdict(found)))
     show(scores, tasks)
     if options.held_out:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -27,6 +27,7 @@ from .score import Score
 from .tasks import EXACT, ceiling_of, neurons_of, part_of, protocol, target_entries, train_means
 
 
+@runtime_checkable
 class Baseline(Protocol):
     """Expected counts per bin of every neuron, each as the task allows it to be predicted."""
 
@@ -124,14 +125,16 @@ def score_baseline(name: str, trials: Trials, tasks: Iterable[str], asking: Aski
         return {}
     guarded = asking.duplicates is not None and name == "ridge"
     baseline = Ridge(trials, asking.duplicates) if guarded else FITS[name](trials)
-    part, scores = part_of(trials, asking.split), {}
-    for task in (task for task in tasks if task in baseline.tasks):
-        who = neurons_of(task, trials)
-        able = np.flatnonzero(who.eligible)
-        sums = SpikeSums.empty(part.n_trials, part.n_neurons)
-        rates = baseline.rates(task, part)[:, :, able]
-        sums.add(part.counts[:, :, able], rates, target_entries(task, part), neurons=able)
-        about = protocol(trials, task, asking.split, {"model": name})
-        about["duplicates_hidden"] = asking.duplicates is not None
-        scores[task] = Score(task, sums, who, about, True, ceiling_of(task, part, who))
-    return scores
+    return {task: score_fitted(name, baseline, trials, task, asking) for task in tasks if task in baseline.tasks}
+
+
+def score_fitted(name: str, baseline: Baseline, trials: Trials, task: str, asking: Asking = EXACT) -> Score:
+    """The score of a baseline that is fitted already, on a task for which it exists."""
+    part, who = part_of(trials, asking.split), neurons_of(task, trials)
+    able = np.flatnonzero(who.eligible)
+    sums = SpikeSums.empty(part.n_trials, part.n_neurons)
+    rates = baseline.rates(task, part)[:, :, able]
+    sums.add(part.counts[:, :, able], rates, target_entries(task, part), neurons=able)
+    about = protocol(trials, task, asking.split, {"model": name})
+    about["duplicates_hidden"] = asking.duplicates is not None
+    return Score(task, sums, who, about, True, ceiling_of(task, part, who))

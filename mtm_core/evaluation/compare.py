@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 from scipy.stats import binomtest
 
-from .bootstrap import interval
-from .score import Interval, Score
+from .bootstrap import interval, resamples
+from .score import SEED, Interval, Score
 
 # What may differ: who predicted, and how it was asked. All else makes two numbers answers to different questions.
 MAY_DIFFER = {"model", "path", "prompt", "exact", "group_size", "precision"}
@@ -71,3 +73,14 @@ def compare(a: Score, b: Score) -> Comparison:
         n_worse=n_worse,
         p_sign=float(binomtest(n_better, n_better + n_worse).pvalue) if n_better + n_worse else 1.0,
     )
+
+
+def over_neurons(difference: Float[ndarray, " n"]) -> Interval | None:
+    """95 % of the mean over neurons drawn anew: how far it would move with other neurons like these, same trials.
+
+    None for fewer than two neurons. Neurons of one recording depend on each other, so it is too narrow.
+    """
+    if len(difference) < 2:
+        return None
+    weights = resamples(len(difference), np.random.default_rng(SEED))
+    return tuple(interval(weights @ difference / len(difference)).tolist())

@@ -35,6 +35,7 @@ class Asking:
     # duplicates[m, n]: hide m as well where n is the target; it may be the same cell, split in two by the sorter.
     duplicates: Bool[ndarray, "N N"] | None = None
     bf16: bool | None = None  # None: where the hardware computes it
+    prompt: Scheme | None = None  # None: the task's own; another one changes the hint only, not what is hidden
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,7 @@ def questions(task: str, trials: Trials, asking: Asking | None = None) -> Iterat
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}; the tasks are {', '.join(TASKS)}")
     asking = asking or Asking()
-    shape, scheme = trials.counts.shape, PROMPTS[task]
+    shape, scheme = trials.counts.shape, PROMPTS[task] if asking.prompt is None else asking.prompt
     nothing = np.zeros(shape[2], dtype=bool)
     if task == "forward_prediction":
         yield Question(nothing, shape[1] - n_future_bins(shape[1]), np.arange(shape[2]), scheme, shape)

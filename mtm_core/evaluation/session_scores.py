@@ -67,6 +67,17 @@ class SessionScores:
         }
 
 
+def result_of(checkpoint: Checkpoint, scores: SessionScores) -> dict[str, Any]:
+    """Everything about the scores of one session as JSON, which a report is made of."""
+    first = next(iter(scores.model.values()))
+    return {
+        "session": first.protocol["session"],
+        "protocol": {name: value for name, value in first.protocol.items() if name not in ("prompt", "exact")},
+        "checkpoint": {"hash": checkpoint.manifest["hash"], "config": asdict(checkpoint.model.config)},
+        **scores.to_json(),
+    }
+
+
 @dataclass(frozen=True)
 class Plan:
     """What to score, and how."""

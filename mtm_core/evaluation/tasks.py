@@ -157,7 +157,7 @@ def grouped_difference(model: Checkpoint, trials: Trials, asking: Asking) -> Gro
     chosen = np.unique(np.linspace(0, part.n_neurons - 1, min(N_SAMPLED, part.n_neurons)).round().astype(int))
     bits = []
     for grouped in (True, False):
-        how = Asking(asking.split, grouped, asking.duplicates, asking.bf16)
+        how = replace(asking, grouped=grouped)
         asked = (
             only_about(q, chosen) for q in questions("co_smoothing", part, how) if np.isin(q.neurons, chosen).any()
         )
@@ -191,7 +191,7 @@ def model_protocol(model: Checkpoint, trials: Trials, task: str, asking: Asking)
     bf16 = bf16 and isinstance(model.model, MtM)  # released weights always run in float32
     grouped = asking.grouped and task in ("co_smoothing", "intra_region")
     return protocol(trials, task, asking.split, {}) | {
-        "prompt": PROMPTS.get(task, Scheme.NEURON).label,
+        "prompt": (PROMPTS.get(task, Scheme.NEURON) if asking.prompt is None else asking.prompt).label,
         "duplicates_hidden": asking.duplicates is not None,
         "exact": not grouped,
         "precision": "bfloat16" if bf16 else "float32",
