@@ -20,8 +20,9 @@ from jaxtyping import install_import_hook
 # Before anything imports mtm_core: array annotations are checked in tests, and only there.
 install_import_hook("mtm_core", "checking.checked")
 
-# A developer's own training runs are none of the tests' business.
+# A developer's own training runs and imported recordings are none of the tests' business.
 os.environ["MTM_RUNS"] = tempfile.mkdtemp(prefix="mtm-runs-")
+os.environ["MTM_IMPORTS"] = tempfile.mkdtemp(prefix="mtm-imports-")
 
 # The same examples in every run of .ci/run, and no time limit per example: its machines are shared.
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)

@@ -69,6 +69,11 @@ def describe(cache_dir: str | Path, session_id: str) -> dict:
     return {"subject": str(row["subject"]), "date": str(row["date"]), "number": int(row["number"])}
 
 
+def lab_of(cache_dir: str | Path, session_id: str) -> str:
+    """The lab of a session, "" where the tables do not say."""
+    return str(open_cache(str(cache_dir)).get_details(session_id).get("lab") or "")
+
+
 def read_windows(cache_dir: str | Path) -> dict[str, dict]:
     """Rows of windows.csv by session id; empty without the file. same_recording_as holds both ways."""
     path = Path(cache_dir) / "windows.csv"

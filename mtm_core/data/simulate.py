@@ -107,6 +107,12 @@ def simulated_session(session_id: str) -> Session:
     )
 
 
+def duration(session_id: str) -> float:
+    """s from the first to the last bin of a session, without simulating its spikes."""
+    trials = simulate_trials(np.random.default_rng(ANIMALS[session_id].seed), N_TRIALS, BIN)
+    return float(np.ptp(trials["stimOn_times"]) + WINDOW[1] - WINDOW[0])
+
+
 def _units(rng: Generator, session_id: str, animal: Animal) -> pd.DataFrame:
     """Units table with the base rate (log Hz) of each neuron."""
     regions = np.repeat(list(animal.neurons), list(animal.neurons.values()))
