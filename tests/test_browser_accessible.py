@@ -1,0 +1,85 @@
+"""No page has a serious fault that axe-core finds, light or dark, wide or narrow; every page is reached by keyboard."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browsing import PATIENCE, problems, serve
+
+from app.contents import PAGES
+
+pytest.importorskip("playwright.sync_api", reason='pip install -e ".[test]" for playwright')
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason='pip install -e ".[test]" for axe')
+
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+SETTLED = 4000  # ms for what is drawn after the page has opened, and for a walk that names what has no name
+NAMES = [page.name for page in PAGES]
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def server(chromium_path, tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    log = tmp_path_factory.mktemp("server") / "log"
+    left_out = ("MTM_CACHE_DIR", "MTM_CHECKPOINTS", "MTM_RUNS")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    environment["MTM_RUNS"] = str(tmp_path_factory.mktemp("runs"))
+    yield from serve([sys.executable, "-m", "panel", "serve", "app/"], environment, log)
+
+
+def opened(browser, server, name: str, size: dict[str, int]):
+    tab = browser.new_context(viewport=size).new_page()
+    tab.set_default_timeout(PATIENCE)
+    tab.goto(f"{server[0]}?page={name}")
+    tab.locator("nav a[aria-current=page]").wait_for()
+    tab.wait_for_timeout(SETTLED)
+    return tab
+
+
+def faults(tab) -> list[str]:
+    found = axe.Axe().run(tab).response
+    assert len(found["passes"]) > 10, "axe has seen no page"
+    return [
+        f"{fault['impact']} {fault['id']}: {node['html'][:200]}"
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_has_no_serious_fault_in_light_and_in_dark(browser, server, name):
+    tab = opened(browser, server, name, WIDE)
+    assert faults(tab) == []
+    tab.get_by_role("button", name="Toggle theme").first.click()
+    tab.wait_for_timeout(SETTLED)
+    assert faults(tab) == []
+    tab.context.close()
+    assert problems(server[1].read_text()) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_fits_a_phone_and_has_no_serious_fault_there(browser, server, name):
+    tab = opened(browser, server, name, NARROW)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    assert faults(tab) == []
+    tab.context.close()
+
+
+def test_every_page_is_reached_by_keyboard_alone(browser, server):
+    tab = opened(browser, server, "explore", WIDE)
+    reached = []
+    for _ in range(len(NAMES) + 12):
+        tab.keyboard.press("Tab")
+        text = tab.evaluate(
+            "() => { let a = document.activeElement; while (a?.shadowRoot?.activeElement)"
+            " a = a.shadowRoot.activeElement;"
+            " return a?.closest('nav') ? a.textContent : '' }"
+        )
+        reached += [text] if text else []
+    assert reached == [page.title for page in PAGES]
+    tab.context.close()
