@@ -127,6 +127,13 @@ def picture(key: Spec) -> Picture:
     return replace(inferred, sort=key.sort, order=inferred.recording.order(key.sort))
 
 
+def looked_at(shown: Picture, chosen: int) -> int:
+    """The neuron of the address, or else the scored one that fired most in this trial."""
+    if 0 <= chosen < shown.counts.shape[1]:
+        return chosen
+    return int(np.argmax(shown.counts.sum(0) + 1e6 * shown.target.any(0)))
+
+
 @lru_cache(maxsize=128)
 def _inferred(key: Spec) -> Picture:
     opened = recording(key.session, key.model)
@@ -166,12 +173,7 @@ def _predicted(key: Spec, step: int) -> np.ndarray:
     """Predictions for one step of test trials."""
     opened = recording(key.session, key.model)
     some = opened.trials.select(opened.test[step * TRIALS_PER_STEP : (step + 1) * TRIALS_PER_STEP])
-    return predict(checkpoint(key.model), some, _expand(mask(key.session, key.model, key.hide), some.n_trials))
-
-
-def _expand(one: Mask, n_trials: int) -> Mask:
-    shape = (n_trials, *one.hidden.shape[1:])
-    return replace(one, hidden=one.hidden.expand(shape), target=one.target.expand(shape))
+    return predict(checkpoint(key.model), some, mask(key.session, key.model, key.hide).repeat(some.n_trials))
 
 
 def scores(key: Spec) -> Iterator[Scores]:
@@ -187,7 +189,7 @@ def scores(key: Spec) -> Iterator[Scores]:
 
 def _scores(opened: Recording, rates: np.ndarray, drawn: Mask) -> Scores:
     done = opened.trials.select(opened.test[: len(rates)])
-    target = _expand(drawn, len(rates)).restrict(torch.as_tensor(done.valid)).target.numpy()
+    target = drawn.repeat(len(rates)).restrict(torch.as_tensor(done.valid)).target.numpy()
     scored = target.any((0, 1))
     sums = spike_sums(rates, done.counts, target)
     train = _average(opened.entry.id, opened.model).train

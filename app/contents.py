@@ -15,13 +15,31 @@ from typing import Any
 from panel.viewable import Viewable
 
 from . import compute
+from .analyses import compare as comparison_analysis
 from .analyses import decoding as decoding_analysis
 from .analyses import embeddings as embeddings_analysis
-from .analyses import information
+from .analyses import guess as guess_analysis
+from .analyses import information, masking_prompts, masking_ratios
+from .analyses import masking as masking_analysis
 from .analyses import scores as score_analysis
 from .analyses import single_neuron as neuron_analysis
 from .analyses import translate as translation_analysis
-from .pages import decoding, embeddings, explore, scores, single_neuron, train, translate
+from .limits import CLASS
+from .pages import (
+    about,
+    compare,
+    decoding,
+    embeddings,
+    explore,
+    guess,
+    learn,
+    masking,
+    recordings,
+    scores,
+    single_neuron,
+    train,
+    translate,
+)
 from .pages import map as map_page
 from .spec import Spec
 from .state import State, View, Work
@@ -36,6 +54,7 @@ class Page:
     build: Callable[[State], Viewable]  # called once per visitor, when the page is first opened
     view: View | None = None
     jobs: dict[str, tuple[str, Steps]] = field(default_factory=dict)  # kind -> what the progress strip calls it, steps
+    writes: bool = False  # all it is for is to train or to write files: not offered to a class
 
 
 PAGES = (
@@ -77,8 +96,30 @@ PAGES = (
         {"embeddings": ("Mapping the neurons", embeddings_analysis.steps)},
     ),
     Page("translate", "Translate", translate.page, View(translation_analysis.newest, translation_analysis.READS)),
-    Page("train", "Train", train.page),
+    Page(
+        "compare",
+        "Compare",
+        compare.page,
+        View(comparison_analysis.ready, comparison_analysis.READS),
+        {"compare": ("Comparing", comparison_analysis.steps)},
+    ),
+    Page(
+        "masking",
+        "Masking",
+        masking.page,
+        View(masking_analysis.shown, masking_analysis.READS),
+        {
+            "masking_prompts": ("Comparing prompts", masking_prompts.steps),
+            "masking_ratios": ("Scoring mask ratios", masking_ratios.steps),
+        },
+    ),
+    Page("guess", "Guess", guess.page, View(guess_analysis.play, guess_analysis.READS)),
+    Page("learn", "Learn", learn.page),
+    Page("recordings", "Recordings", recordings.page),
+    Page("train", "Train", train.page, writes=True),
+    Page("about", "About", about.page),
 )
+PAGES = tuple(page for page in PAGES if not (CLASS and page.writes))
 
 
 def work() -> Work:

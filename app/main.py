@@ -9,7 +9,9 @@ import panel as pn
 import panel_material_ui as pmui
 
 from .contents import PAGES, job_names, work
-from .pages import controls, frame
+from .pages import controls, frame, take_home
+from .pages.accessible import Accessible
+from .pages.learn.strip import lesson_strip
 from .pages.parts import Width
 from .recordings import catalogue, predictors
 from .spec import Spec, decode
@@ -60,14 +62,16 @@ def main() -> None:
     # Not before the page has arrived: what changes while the browser connects can get lost on the way.
     pn.state.onload(lambda: begin(state))
     pn.state.on_session_destroyed(lambda _: state.close())
-    width = Width(margin=0)
+    width, titles = Width(margin=0), {page.name: page.title for page in PAGES}
     page = pmui.Page(
         title="MtM Explorer",
         site_url="?",  # the title leads to the default view, not to the root of the server
-        header=[frame.navigation(state, {page.name: page.title for page in PAGES})],
+        header=[frame.navigation(state, titles), take_home.view(state, titles)],
         main=[
             width,
+            Accessible(margin=0),
             frame.address(state, known),
+            lesson_strip(state, known),
             frame.warning(state),
             frame.progress(state, job_names()),
             frame.places(state, {page.name: page.build for page in PAGES}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,19 +17,20 @@ from scipy.linalg import eigh
 
 from mtm_core import list_sessions, open_session
 from mtm_core.checkpoint import NAME, Checkpoint, load_checkpoint
+from mtm_core.data.importing import imports_stamp
 from mtm_core.device import pick_device
+from mtm_core.installed import installed_models
 from mtm_core.masking import region_codes
-from mtm_core.paths import assets_dir
 from mtm_core.regions import map_regions, region_color, sort_regions
 from mtm_core.runs import Run, list_runs, runs_dir
 from mtm_core.session import Trials
-from mtm_core.tensorfolder import TensorFolder
 
+from .limits import refuse_large
 from .words import plain
 
 TRANSLATES = "neds"  # as mtm_core.checkpoint names models between spikes and behavior
 RUNS_FRESH = 0.5  # s
-_listed: dict[str, Any] = {}  # the runs, and when they were read
+_runs_read: dict[str, Any] = {}  # the runs, and when they were read
 MAX_TEST_TRIALS = 32  # of the scores shown while one plays; the page of scores uses all
 NEW_SESSION_WINDOW = (-0.5, 1.5)  # s
 NEW_SESSION_BIN = 0.02  # s; the bin of the published models, for sessions no model prescribes one
@@ -95,11 +95,20 @@ class Recording:
         return chosen if 0 <= chosen < self.trials.n_neurons else int(self.order("rate")[-1])
 
 
-@cache
+def listed() -> list[dict[str, Any]]:
+    """The library's rows of all recordings; read again after one was imported or removed."""
+    return _catalogue(imports_stamp())[0]
+
+
 def catalogue() -> dict[str, Entry]:
-    """Every recording by id: simulated ones, and real ones below MTM_CACHE_DIR."""
+    """Every recording by id: simulated ones, real ones below MTM_CACHE_DIR, and imported ones."""
+    return _catalogue(imports_stamp())[1]
+
+
+@lru_cache(maxsize=1)
+def _catalogue(stamp: tuple[str, int]) -> tuple[list[dict[str, Any]], dict[str, Entry]]:
     rows = list_sessions().to_dict("records")
-    return {
+    return rows, {
         row["id"]: Entry(
             id=row["id"],
             subject=plain(row["subject"]),
@@ -170,26 +179,20 @@ def _manifest(file: Path, stamp: int) -> dict[str, Any]:
 def runs_now() -> list[Run]:
     """All training runs, the newest first, read at most every RUNS_FRESH seconds however many visitors ask."""
     now, folder = time.monotonic(), runs_dir()
-    if _listed.get("folder") != folder or now - _listed["at"] > RUNS_FRESH:
-        _listed.update(folder=folder, at=now, runs=list_runs())
-    return _listed["runs"]
+    if _runs_read.get("folder") != folder or now - _runs_read["at"] > RUNS_FRESH:
+        _runs_read.update(folder=folder, at=now, runs=list_runs())
+    return _runs_read["runs"]
 
 
 def runs_changed() -> None:
     """What is known of the runs is out of date."""
-    _listed.clear()
+    _runs_read.clear()
 
 
 @cache
 def _installed() -> dict[str, Path]:
-    """The bundled models, and those below the folders that MTM_CHECKPOINTS lists, by name of folder."""
-    extra = filter(None, os.environ.get("MTM_CHECKPOINTS", "").split(os.pathsep))
-    roots = [assets_dir() / "checkpoints", *map(Path, extra)]
-    found: dict[str, Path] = {}
-    for root in roots:
-        folders = [root, *sorted(p for p in root.iterdir() if p.is_dir())] if root.is_dir() else []
-        found |= {f.name: f for f in folders if TensorFolder(f, NAME).manifest_file.is_file() and f.name not in found}
-    return found
+    """Models that were there when the server began."""
+    return installed_models()
 
 
 @lru_cache(maxsize=4)
@@ -214,6 +217,8 @@ def recording(session: str, model: str) -> Recording:
         trials = opened.align(*settings)
     else:
         trials = opened.align(window=entry.window, bin_size=entry.bin_size)
+    test = _spread(np.flatnonzero(trials.split == "test"), MAX_TEST_TRIALS)
+    refuse_large(trials.n_neurons, trials.n_bins, test.size)
     names = trials.regions.astype(str)
     colours = {name: region_color(name) for name in np.unique(names)}
     return Recording(
@@ -222,7 +227,7 @@ def recording(session: str, model: str) -> Recording:
         units=opened.units,
         model=model,
         known=known,
-        test=_spread(np.flatnonzero(trials.split == "test"), MAX_TEST_TRIALS),
+        test=test,
         region_names=np.array([plain(name) for name in names]),
         colours=np.array([colours[name] for name in names]),
         regions=tuple(plain(name) for name in sort_regions(names)),

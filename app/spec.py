@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+from .chain import Chain, chain_text, parse_chain
+from .comparison import TASKS, Comparison, comparison_text, parse_comparison
+from .teaching import Place, Round, parse_place, parse_round, place_text, round_text
 from .translation import Translation, parse_translation, translation_text
 
 HAND = "hand"
@@ -22,7 +25,6 @@ PAGES = (
     *("masking", "guess", "learn", "recordings", "train", "about"),
 )
 TRAINING = ("scratch", "pretrain", "finetune")  # what the page "train" is set to
-TASKS = ("co_smoothing", "forward_prediction", "intra_region", "inter_region")
 TABS = ("scores", "session", "leak", "help")  # of the page "explore"
 LEVELS = ("allen", "beryl", "cosmos")
 MOVED = {("tab", "tasks"): ("page", "scores")}  # what old addresses say, and what is meant now
@@ -62,6 +64,15 @@ class Hide:
 
 
 @dataclass(frozen=True)
+class Pin:
+    """A view of Explore that was set aside as A, to be compared with the present one."""
+
+    session: str
+    model: str
+    hide: Hide
+
+
+@dataclass(frozen=True)
 class Scoring:
     """What the page "scores" scores and how, and what of it is looked at."""
 
@@ -86,6 +97,11 @@ class Spec:
     train: str = "scratch"
     translator: str = ""  # the model of the page "translate"; "" = one that knows the recording
     translation: Translation = field(default_factory=Translation)
+    lesson: Place = field(default_factory=Place)
+    guess: Round = field(default_factory=Round)
+    chain: Chain = field(default_factory=Chain)  # on the page "masking"
+    comparison: Comparison = field(default_factory=Comparison)
+    pin: Pin | None = None
     hide: Hide = field(default_factory=Hide)
     scoring: Scoring = field(default_factory=Scoring)
 
@@ -185,6 +201,18 @@ def _box_text(boxes: tuple[Box, ...]) -> str:
     return "_".join(f"{b.sort}.{b.row0}.{b.row1}.{b.bin0}.{b.bin1}" for b in boxes)
 
 
+def _pin_text(pin: Pin) -> str:
+    return urlencode([("session", pin.session), ("model", pin.model), *_pairs(pin.hide, _HIDE)])
+
+
+def _parse_pin(text: str) -> Pin:
+    found = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=16))
+    names = [_parse_name(found.pop(name, "")) for name in ("session", "model")]
+    if not found.keys() <= _HIDE.keys():
+        raise ValueError(text)
+    return Pin(*names, Hide(**{name: _HIDE[name].parse(value) for name, value in found.items()}))
+
+
 @dataclass(frozen=True)
 class _Key:
     parse: Callable[[str], Any]
@@ -204,6 +232,11 @@ _VIEW = {
     "train": _Key(_one_of(TRAINING)),
     "translator": _Key(_parse_name),
     "translation": _Key(parse_translation, translation_text),
+    "lesson": _Key(parse_place, place_text),
+    "guess": _Key(parse_round, round_text),
+    "chain": _Key(parse_chain, chain_text),
+    "comparison": _Key(parse_comparison, comparison_text),
+    "pin": _Key(_parse_pin, _pin_text),
 }
 _HIDE = {
     "scheme": _Key(_one_of((HAND, *SCHEMES))),

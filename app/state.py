@@ -10,19 +10,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import param
 
+from .gate import Turns
+from .limits import LIMITS
 from .spec import HAND, Hide, Spec, part
 
 log = logging.getLogger(__name__)
 MAX_UNDO = 200
 SHOW_EVERY = 0.25  # s between the results of a job that are shown: drawing tables more often would be all one does
-# One worker is the gate in front of the model: work of all visitors takes turns, one short step each.
-_GATE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
 _UNDONE = ("session", "model", "trial", "sort", "neuron", "hide")  # looking at another page or tab is no act to undo
 _DRAGGED = ({"trial"}, {"neuron"})  # a drag through these is one step of undo
 _PICTURE = ("session", "model", "trial", "sort", "hide")
@@ -214,19 +213,23 @@ class State(param.Parameterized):
             self.fail(error)
 
     async def _make_picture(self, key: Spec) -> None:
-        picture = await _through_gate(self._work.picture, key)
+        picture = await self._turns(LIMITS.view_seconds, first=True)(self._work.picture, key)
         if key == picture_key(self.spec) and not self._closed:
             self.picture = picture
 
     async def _make_view(self, page: str, key: Spec) -> None:
         self._show(page, None)
-        result = await _through_gate(self._views[page].compute, key)
+        turn = self._turns(LIMITS.view_seconds)
+        result = await turn(self._views[page].compute, key)
         steps = result if isinstance(result, Iterator) else iter([result])
-        while (result := await _through_gate(next, steps, None)) is not None:
+        while (result := await turn(next, steps, None)) is not None:
             if self._wanted().get(page) != key or self._closed:
                 self._made.pop(page, None)  # not finished: wanted again if the visitor comes back to it
                 return
             self._show(page, result)
+
+    def _turns(self, seconds: float, first: bool = False) -> Turns:
+        return Turns(id(self), seconds, first)
 
     def _show(self, page: str, result: Any) -> None:
         self.views = {**self.views, page: result}
@@ -254,9 +257,10 @@ class State(param.Parameterized):
 
     async def _run(self, job: Job, work: Callable[[Spec], Iterator[tuple[float, Any]]]) -> None:
         started, shown, share, result = time.monotonic(), 0.0, 0.0, None
+        turn = self._turns(LIMITS.job_seconds)
         try:
             steps = work(job.spec)
-            while (step := await _through_gate(next, steps, None)) is not None:
+            while (step := await turn(next, steps, None)) is not None:
                 if self._closed or self.jobs.get(job.kind) is not job:
                     return
                 (share, result), now = step, time.monotonic()
@@ -270,13 +274,19 @@ class State(param.Parameterized):
                 self._report(replace(job, result=result, share=share, state="failed", seconds_left=None))
             self.fail(error)
 
+    def ask(self, work: Callable[[], Any], tell: Callable[[Any], None]) -> None:
+        """Do something small in a turn of this visitor, and tell the result; a failure becomes a sentence."""
+        self._spawn(self._ask(work, tell))
+
+    async def _ask(self, work: Callable[[], Any], tell: Callable[[Any], None]) -> None:
+        try:
+            tell(await self._turns(LIMITS.view_seconds)(work))
+        except Exception as error:
+            self.fail(error)
+
     def fail(self, error: Exception) -> None:
         """Tell the visitor in one sentence; the details go to the log."""
         log.error("%s: %s", type(error).__name__, error, exc_info=error)
         expected = isinstance(error, (ValueError, FileNotFoundError, TimeoutError))
         self.message = ""  # the same sentence twice is still news
         self.message = str(error) if expected else "Something went wrong; the picture is the last good one."
-
-
-async def _through_gate(work: Callable[..., Any], *arguments: Any) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(_GATE, work, *arguments)

@@ -11,6 +11,7 @@ from importlib import import_module
 
 from . import __version__
 from .commands.experiment_options import add_ablation, add_scaling, add_score_sessions
+from .commands.import_options import add_import
 from .commands.options import LEVELS, SCHEMES, TASKS, add_cache, add_device
 from .commands.train_options import add_finetune, add_pretrain, add_train
 
@@ -144,11 +145,15 @@ def _add_convert_pickle(commands: argparse._SubParsersAction) -> None:
 def _add_app(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("app", help="open the app in the browser")
     add_cache(parser)
-    parser.add_argument("--port", type=int, default=5006)
+    parser.add_argument("--port", type=int, help="default: 5006; with --desktop any free one")
     parser.add_argument(
         "--address", default="127.0.0.1", help="name or address that visitors type (default: %(default)s)"
     )
     parser.add_argument("--no-show", action="store_true", help="do not open a browser window")
+    whom = parser.add_mutually_exclusive_group()
+    whom.add_argument("--class", dest="classroom", action="store_true", help="read-only, for many visitors at once")
+    whom.add_argument("--desktop", action="store_true", help="a window of its own, which nobody else can open")
+    parser.add_argument("--visitors", type=int, default=32, metavar="N", help="most of a class (default: %(default)s)")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -158,6 +163,7 @@ def parser() -> argparse.ArgumentParser:
     commands = main_parser.add_subparsers(dest="command", required=True)
     adders = (
         _add_sessions,
+        add_import,
         add_train,
         add_pretrain,
         add_finetune,
@@ -179,13 +185,20 @@ def parser() -> argparse.ArgumentParser:
     return main_parser
 
 
+def _run_app(options: argparse.Namespace) -> int:
+    from .serve import a_class, desktop, serve_app
+
+    audience = a_class(options.visitors) if options.classroom else desktop() if options.desktop else None
+    port = options.port if options.port is not None else 0 if options.desktop else 5006
+    return serve_app(port, not options.no_show, options.cache_dir, options.address, audience)
+
+
 def _run(options: argparse.Namespace) -> int:
     if options.command == "app":
-        from .serve import serve_app
-
-        return serve_app(options.port, not options.no_show, options.cache_dir, options.address)
+        return _run_app(options)
     # Imported here: `mtm --help` should not wait for torch.
-    return import_module(f".commands.{options.command.replace('-', '_')}", __package__).run(options)
+    module = {"import": "import_recording"}.get(options.command, options.command.replace("-", "_"))
+    return import_module(f".commands.{module}", __package__).run(options)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 
 from app import recordings
 from app.analyses import films
+from app.pages import masking
 from app.pages.film import _Screen
 from app.spec import Spec
 from app.state import State, Work
@@ -74,3 +75,12 @@ def test_where_nothing_was_filmed_the_page_says_so(monkeypatch, tmp_path, screen
     assert not screen.body.visible and "No training has been filmed" in screen.said.text
     with pytest.raises(ValueError, match="has not been filmed"):
         films.shown("../etc", "neuron")
+
+
+def test_the_page_masking_builds_the_film_when_it_is_asked_for():
+    state = State(Work(lambda spec: spec, lambda spec: iter([spec])), pages=("masking",), spec=Spec(page="masking"))
+    state.close()
+    place = masking._film(state)
+    (asked,) = place.objects
+    asked.clicks += 1
+    assert place.objects[0] is not asked and not state.message

@@ -75,7 +75,8 @@ def now(run_id: str) -> runs.Run:
 
 def visitor(**spec) -> State:
     """A state that computes nothing."""
-    state = State(Work(lambda spec: spec, lambda spec: iter([spec])), spec=Spec(page="train", **spec))
+    nothing = Work(lambda spec: spec, lambda spec: iter([spec]))
+    state = State(nothing, spec=Spec(page="train", **spec), pages=("explore", "train", "translate"))
     state.close()
     return state
 

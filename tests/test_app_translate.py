@@ -43,6 +43,7 @@ from app.translation import (
     with_class,
 )
 from mtm_core.checkpoint import Checkpoint, save_checkpoint
+from mtm_core.evaluation.hidden_modalities import _only
 from mtm_core.evaluation.translation.scores import decoding_score, encoding_score
 from mtm_core.masking_modalities import hide
 from mtm_core.session import Trials, identity
@@ -321,7 +322,7 @@ def test_only_the_hidden_stretch_is_scored(monkeypatch):
     for key in (("spikes", "pooled_test"), ("wheel_speed", "r2")):
         assert before.measures[key].value != after.measures[key].value  # the truth there has changed
     values = np.array(TRIALS.behaviors["wheel_speed"], dtype=np.float64)
-    only = translation_scores._only(TRIALS, "wheel_speed", hidden_bins(told, 10)).behaviors["wheel_speed"]
+    only = _only(TRIALS, "wheel_speed", hidden_bins(told, 10), "test").behaviors["wheel_speed"]
     assert np.isnan(only[test][:, [0, 1, 2, 7, 8, 9]]).all() and np.array_equal(only[~test], values[~test])
 
 

@@ -25,7 +25,8 @@ MODEL = {"models", "masking", "masking_modalities", "modality", "session", "regi
 CALCULATION = {"training", "evaluation", "predict", "translate", "checkpoint", "compat"}
 CORE = {
     **{leaf: set() for leaf in LEAVES},
-    "serve": {"paths"},
+    "desktop": set(),
+    "serve": {"desktop", "paths"},
     "data": {"session", "regions", "atomic"},
     "masking": {"session", "regions", "modality"},
     "modality": {"session", "regions"},
@@ -36,10 +37,11 @@ CORE = {
     "runs": {"paths", "atomic", "__main__", "checkpoint", "tensorfolder", "data"},
     "experiments": CALCULATION | MODEL | {"data", "atomic", "device", "report", "experiments"},
     "jobs": CALCULATION | MODEL | {"data", "atomic", "device"},
+    "installed": {"checkpoint", "device", "paths", "runs", "tensorfolder"},
     "report": {"atomic", "regions"},
     "commands": {"report", "experiments"} | CALCULATION | MODEL | LEAVES | {"data", "jobs"},
     "__main__": {"commands", "serve", "__init__"},
-    "__init__": CALCULATION | MODEL | {"data"},
+    "__init__": CALCULATION | MODEL | {"data", "installed"},
 }
 # `Session.align` looks its function up when called: data imports session, not the other way round.
 LATE = {("mtm_core/session.py", "mtm_core.data")}
@@ -48,26 +50,36 @@ APP = {
     "__init__": set(),
     "theme": set(),
     "translation": WORDS,
-    "spec": {"app.translation"} | WORDS,
-    "state": {"app.spec"} | WORDS,
+    "chain": set(),
+    "comparison": WORDS,
+    "teaching": set(),
+    "lessons": {"app.teaching"},
+    "spec": {"app.chain", "app.comparison", "app.teaching", "app.translation"} | WORDS,
+    "gate": {"app.limits"},
+    "serving": {"app.gate", "app.limits"},
+    "state": {"app.gate", "app.limits", "app.spec"} | WORDS,
     "words": set(),
     "limits": set(),
     "sentences": {"app.compute", "app.recordings", "app.spec", "app.words"},
-    "recordings": {"app.spec", "app.words", "mtm_core"},
+    "recordings": {"app.limits", "app.spec", "app.words", "mtm_core"},
     "compute": {"app.recordings", "app.spec", "app.words", "mtm_core"},
-    "analyses": {"app.compute", "app.recordings", "app.spec", "app.translation", "app.words", "mtm_core"},
+    "analyses": {
+        *("app.compute", "app.recordings", "app.spec", "app.words", "mtm_core"),
+        *("app.comparison", "app.teaching", "app.translation"),
+    },
     "plots": {"app.theme"},
     "pages": {
         f"app.{u}"
         for u in (
             *("analyses", "compute", "recordings", "plots", "state", "limits"),
-            *("spec", "sentences", "theme", "translation", "words"),
+            *("chain", "comparison", "spec", "sentences", "theme", "translation", "words"),
+            *("lessons", "teaching"),
         )
     },
     # the table of pages hands compute and analyses to state, which knows neither torch nor the library
     "contents": {f"app.{u}" for u in ("pages", "analyses", "compute", "state", "spec", "limits")},
     "main": {f"app.{u}" for u in ("contents", "pages", "recordings", "state", "spec", "theme", "limits")},
-    "app_hooks": {"app.compute", "app.recordings", "app.spec"},
+    "app_hooks": {"app.compute", "app.recordings", "app.serving", "app.spec"},
 }
 DRAWING = {"panel", "panel_material_ui", "bokeh", "holoviews", "datashader", "param"}
 FORBIDDEN = {  # third-party packages by unit of app, or for all of mtm_core

@@ -57,7 +57,7 @@ def steps(spec: Spec) -> Iterator[tuple[float, ShownUnits]]:
     if (known := kept(spec)) is not None:
         yield 1.0, known
         return
-    collected = _Collected(_level(spec))
+    collected = _Collected(level_of(spec))
     yield from collected.steps(spec.model)
     units, firing = collected.joined()
     shown = replace(_shown(units), problems=tuple(collected.problems))
@@ -107,10 +107,10 @@ class _Collected:
 
 
 def _key(spec: Spec) -> tuple[str, str]:
-    return spec.model, _level(spec)
+    return spec.model, level_of(spec)
 
 
-def _level(spec: Spec) -> str:
+def level_of(spec: Spec) -> str:
     """The chosen level of regions, or that of the training."""
     known = checkpoint(spec.model).manifest.get("data") or [{"region_level": "beryl"}]
     return spec.level or known[0]["region_level"]

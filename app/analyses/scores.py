@@ -13,6 +13,7 @@ from mtm_core.evaluation.baselines import ABOUT, baseline_names, score_baseline
 from mtm_core.evaluation.duplicates import Duplicates, likely_duplicates
 from mtm_core.evaluation.questions import Asking, n_questions
 from mtm_core.evaluation.score import Score
+from mtm_core.evaluation.session_scores import MODEL, SessionScores
 from mtm_core.evaluation.tasks import GroupedDifference, grouped_difference, score_task
 
 from ..recordings import Recording, checkpoint, recording, trials_at
@@ -70,6 +71,19 @@ def ready(spec: Spec) -> Results | None:
     if None in found.values():
         return None
     return Results(opened, found, _differences.get(_key(spec, "")), _duplicates_of(spec, opened))
+
+
+def session_scores(spec: Spec) -> SessionScores | None:
+    """The complete scores behind what is shown, for files made of them; None where there are none."""
+    results, tasks = ready(spec), spec.scoring.tasks
+    mine = {task: _scores.get(_key(spec, task)) for task in tasks}
+    if results is None or None in mine.values():
+        return None
+    names = dict.fromkeys(name for one in results.tasks.values() for name in one.against)
+    fits = {name: _fit(name, spec.session, spec.model, spec.level, tasks) for name in names}
+    if not all(fit.done() for fit in fits.values()):
+        raise ValueError("the simpler predictions are being fitted once more; try again in a minute")
+    return SessionScores({MODEL: mine, **{name: fit.result() for name, fit in fits.items()}}, results.grouped)
 
 
 def steps(spec: Spec) -> Iterator[Step]:

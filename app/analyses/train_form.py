@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from itertools import count
 from pathlib import Path
 
-from mtm_core import list_sessions, runs
+from mtm_core import runs
 from mtm_core.runs import Request, Run
 from mtm_core.runs.request import BINS_MS, check_recordings, present_cache
 from mtm_core.training.presets import BY_MODEL
 
-from ..recordings import Entry, catalogue, models, runs_changed, runs_now
+from ..recordings import Entry, catalogue, listed, models, runs_changed, runs_now
 from ..words import plain
 from .models import model_facts
 from .training import COMMANDS, must_be_allowed, session_name
@@ -101,19 +100,13 @@ def problem(form: Form) -> str:
     try:
         if not form.sessions or (form.kind == "pretrain" and len(form.sessions) < 2):
             raise ValueError("choose at least two recordings" if form.kind == "pretrain" else "choose a recording")
-        check_recordings(form.sessions, _rows())
+        check_recordings(form.sessions, listed())
         if not form.schemes and form.kind != "finetune" and form.network == MTM:
             raise ValueError("choose at least one masking scheme")
         request_of(form)
     except ValueError as error:
         return str(error)
     return ""
-
-
-@cache
-def _rows() -> list[dict]:
-    """The catalogue as the library has it; like that of the app, read once."""
-    return list_sessions().to_dict("records")
 
 
 def bin_sizes() -> dict[str, int]:

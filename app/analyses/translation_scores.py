@@ -8,13 +8,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from mtm_core.evaluation.metrics import SpikeSums
-from mtm_core.evaluation.score import Score
-from mtm_core.evaluation.tasks import ceiling_of, neurons_of, protocol
-from mtm_core.evaluation.translation.scores import Measure, decoding_score
+from mtm_core.evaluation.hidden_modalities import hidden_scores
+from mtm_core.evaluation.tasks import neurons_of
+from mtm_core.evaluation.translation.scores import Measure
 from mtm_core.masking_modalities import ModalityMask, hide
-from mtm_core.modality import BEHAVIORS, SPIKES
-from mtm_core.session import Trials
+from mtm_core.modality import SPIKES
 from mtm_core.translate import Translated, translate
 
 from ..recordings import Recording, checkpoint, recording
@@ -89,43 +87,16 @@ def null_rates(session: str, model: str) -> np.ndarray:
 
 
 def _score(opened: Recording, told: Translation, pieces: list[Translated]) -> TestScores:
-    measures, chance, ceiling = {}, {}, None
     trials = opened.trials
-    flags = hidden_bins(told, trials.n_bins)
-    if SPIKES.name in told.hidden:
-        score = _encoding(trials, np.concatenate([piece.rates for piece in pieces]), flags)
-        for kind, summary in (("test", score.summary), ("train", score.against_train_mean)):
-            measures[SPIKES.name, f"pooled_{kind}"] = Measure(summary.pooled, summary.pooled_ci)
-            measures[SPIKES.name, f"mean_{kind}"] = Measure(summary.mean, summary.mean_ci)
-        ceiling = score.ceiling.pooled if flags.all() else None
-    for name in told.hidden:
-        found = [piece.probabilities.get(name, piece.traces.get(name)) for piece in pieces]
-        if found[0] is None or name not in trials.behaviors:
-            continue
-        scored = decoding_score(np.concatenate(found), _only(trials, name, flags), name)
-        measures |= {(name, measure): value for measure, value in scored.measures.items()}
-        if scored.chance is not None:
-            chance[name] = scored.chance
     n = int((trials.split == "test").sum())
-    return TestScores(n, n, measures, chance, ceiling)
+    found = hidden_scores(_joined(pieces), trials, mask_of(told, n, trials.n_bins))
+    return TestScores(n, n, found.measures, found.chance, found.ceiling)
 
 
-def _encoding(trials: Trials, rates: np.ndarray, flags: np.ndarray) -> Score:
-    """As `encoding_score`, of the hidden bins alone."""
-    part = trials.select("test")
-    sums = SpikeSums.empty(part.n_trials, part.n_neurons)
-    sums.add(part.counts, rates, (part.valid & flags)[:, :, None])
-    who = neurons_of("encoding", trials)
-    return Score(
-        "encoding", sums, who, protocol(trials, "encoding", "test", {}), True, ceiling_of("encoding", part, who)
+def _joined(pieces: list[Translated]) -> Translated:
+    first = pieces[0]
+    return Translated(
+        np.concatenate([piece.rates for piece in pieces]),
+        {name: np.concatenate([piece.traces[name] for piece in pieces]) for name in first.traces},
+        {name: np.concatenate([piece.probabilities[name] for piece in pieces]) for name in first.probabilities},
     )
-
-
-def _only(trials: Trials, name: str, flags: np.ndarray) -> Trials:
-    """The trials, of which the test trials hold a trace in the hidden bins alone: only these are scored."""
-    trials = replace(trials, true_rates=None)  # selecting trials would copy them
-    if BEHAVIORS[name].static or flags.all():
-        return trials
-    values = np.array(trials.behaviors[name], dtype=np.float64)
-    values[np.ix_(trials.split == "test", ~flags)] = np.nan
-    return replace(trials, behaviors={**trials.behaviors, name: values})

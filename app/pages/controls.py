@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import panel as pn
 import panel_material_ui as pmui
@@ -40,13 +42,14 @@ def view(state: State) -> list[pn.viewable.Viewable]:
 def _recording(state: State) -> list[pn.viewable.Viewable]:
     sessions = pmui.Select(
         label="Session",
-        options={entry.label: entry.id for entry in catalogue().values()},
+        options=session_labels(),
         value=state.spec.session,
         searchable=True,
         sx=WRAP,
         **NARROW,
     )
     model = pmui.Select(label="Model", options=model_labels(), value=state.spec.model, sx=WRAP, **NARROW)
+    offer_sessions(state, sessions, session_labels)
     bind(state, sessions, lambda spec: spec.session, lambda value: open_session(state, value))
     # Runs end while visitors look at other pages: their models appear in the list by themselves.
     repeat(state, lambda: offer_models(state, model), NEW_MODELS)
@@ -90,6 +93,23 @@ def offer_models(state: State, select: pmui.Select) -> None:
         model = state.spec.model if state.spec.model in labels.values() else next(iter(labels.values()), None)
         select.param.update(options=labels, value=model)
         select.param.trigger("value")  # as in `offer`
+
+
+def session_labels() -> dict[str, str]:
+    return {entry.label: entry.id for entry in catalogue().values()}
+
+
+def offer_sessions(state: State, select: pmui.Select, labels: Callable[[], dict[str, str]]) -> None:
+    """Keep a list of recordings up to date: some are imported, some removed. To be called before it is bound."""
+
+    def offer_all() -> None:
+        there = labels()
+        if select.options != there:
+            chosen = state.spec.session if state.spec.session in there.values() else next(iter(there.values()), None)
+            select.param.update(options=there, value=chosen)
+            select.param.trigger("value")  # as in `offer`
+
+    follow(state, ["spec"], offer_all)
 
 
 def open_session(state: State, session: str) -> None:

@@ -53,6 +53,7 @@ class Navigation(JSComponent):
         if (here) nav.scrollLeft = link.offsetLeft - nav.clientWidth / 3
       })
       mark()
+      setTimeout(mark, 300)  // once more when it has a width to scroll in
       model.on("current", mark)
       return nav
     }
@@ -64,7 +65,8 @@ class Navigation(JSComponent):
     a { color: inherit; text-decoration: none; font-size: 15px; padding: 12px 12px 9px; white-space: nowrap;
       border-bottom: 3px solid transparent; opacity: .85; }
     a:hover { opacity: 1; background: rgba(255, 255, 255, .08); }
-    @media (max-width: 600px) { nav { margin: 0 -12px; flex-wrap: wrap } a { font-size: 12.5px; padding: 4px 8px 2px } }
+    /* One line that scrolls: as many lines as fourteen pages need would leave no room for the page. */
+    @media (max-width: 600px) { nav { margin: 0 0 0 -12px } a { font-size: 14px; padding: 12px 9px 9px } }
     a[aria-current] { opacity: 1; font-weight: 600; border-bottom-color: currentColor; }
     a:focus-visible { outline: 2px solid currentColor; outline-offset: -3px; }
     """
@@ -157,7 +159,8 @@ def warning(state: State) -> pn.viewable.Viewable:
         model = model_facts(state.spec.model)
         about = f"{model.label}." if model.warning and not training else ""
         line.text = " ".join(filter(None, [state.message, about, unknown, untrained_prompt(state)]))
-        tune.visible, box.visible = bool(unknown) and not model.released, bool(line.text)
+        may_tune = "train" in state.pages and not model.released
+        tune.visible, box.visible = bool(unknown) and may_tune, bool(line.text)
 
     follow(state, ["picture", "message", "spec"], draw)
     return box

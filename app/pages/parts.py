@@ -199,7 +199,9 @@ def heading(text: str) -> pmui.Typography:
 def prose(name: str, **options: Any) -> pn.pane.Markdown:
     """A text file of the project as a pane; never text from elsewhere."""
     text = (TEXTS / f"{name}.md").read_text(encoding="utf-8")
-    return pn.pane.Markdown(text, sizing_mode="stretch_width", stylesheets=[MARKDOWN_STYLE], **{"margin": 0, **options})
+    return pn.pane.Markdown(
+        text, **{"sizing_mode": "stretch_width", "stylesheets": [MARKDOWN_STYLE], "margin": 0, **options}
+    )
 
 
 def explained(question: str, name: str) -> pmui.Details:

@@ -9,6 +9,7 @@ from ...sentences import Tally, status, tallies
 from ...spec import TABS
 from ...state import State
 from ...theme import look
+from ..compare import pinned
 from ..parts import Announce, CopyLink, button, card, follow, prose
 from . import help as help_part
 from . import hidden_scores, leak, neuron, session
@@ -111,6 +112,7 @@ def _toolbar(state: State, rasters: Rasters) -> pn.viewable.Viewable:
         clear,
         zoom,
         whole,
+        *pinned.toolbar(state),
         CopyLink(margin=(4, 3)),
         align_items="center",
         sizing_mode="stretch_width",

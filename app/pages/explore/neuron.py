@@ -6,7 +6,7 @@ import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 
-from ...compute import Picture, Scores
+from ...compute import Picture, Scores, looked_at
 from ...plots.neuron import draw_neuron, make_neuron_figure, recolour_neuron
 from ...state import State
 from ...theme import look
@@ -16,12 +16,7 @@ from ..parts import Announce, button, card, flexible, follow
 
 def chosen_neuron(state: State) -> int:
     """The neuron of the address, or else the scored one that fired most in this trial."""
-    picture: Picture = state.picture
-    n_neurons = picture.counts.shape[1]
-    if 0 <= state.spec.neuron < n_neurons:
-        return state.spec.neuron
-    scored = picture.target.any(0)
-    return int(np.argmax(picture.counts.sum(0) + 1e6 * scored))
+    return looked_at(state.picture, state.spec.neuron)
 
 
 def view(state: State) -> pn.viewable.Viewable:

@@ -45,13 +45,13 @@ def rows_of(picture: Picture) -> Rows:
     return Rows(
         labels=[f"{n} · {names[n]}" for n in order],
         colours=list(picture.recording.colours[order]),
-        bands=_bands(names[order]),
+        bands=bands(names[order]),
         times=picture.recording.times,
         layer=layer.T[order],
     )
 
 
-def _bands(names: np.ndarray) -> list[tuple[float, str]]:
+def bands(names: np.ndarray) -> list[tuple[float, str]]:
     """Centre and name of each stretch of one region; none if the rows are not in regions."""
     starts = np.flatnonzero(np.concatenate([[True], names[1:] != names[:-1]]))
     if starts.size > np.unique(names).size:

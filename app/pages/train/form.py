@@ -13,7 +13,7 @@ from ...analyses.train_form import MTM, NEDS, NETWORKS, Form
 from ...spec import SCHEMES
 from ...state import State
 from ...words import PROMPT_NAMES
-from ..controls import offer_models, open_session, translator_list
+from ..controls import offer_models, offer_sessions, open_session, translator_list
 from ..parts import Announce, bind, button, follow, guarded
 
 KINDS = {"From scratch": "scratch", "Pre-train": "pretrain", "Fine-tune": "finetune"}
@@ -67,6 +67,8 @@ class FormView:
             sizing_mode="stretch_width",
         )
         bind(state, self.kind, lambda spec: spec.train, lambda value: state.go(train=value))
+        offer_sessions(state, self.one, train_form.usable)
+        follow(state, ["spec"], self.offer_several, page="train")
         bind(state, self.one, lambda spec: spec.session, lambda value: open_session(state, value))
         follow(state, ["spec"], lambda: offer_models(state, self.model))
         bind(state, self.model, lambda spec: spec.model, lambda value: state.go(model=value))
@@ -98,6 +100,13 @@ class FormView:
             label="Bin size", options=train_form.bin_sizes(), value=20, size="small", width=100, margin=(8, 8, 6, 0)
         )
         self.name = pmui.TextInput(label="Name (optional)", max_length=64, **WIDE)
+
+    def offer_several(self) -> None:
+        """Recordings that were imported since the page was built, and without those that were removed."""
+        usable = train_form.usable()
+        if self.several.options != usable:
+            chosen = [session for session in self.several.value if session in usable.values()]
+            self.several.param.update(options=usable, value=chosen)
 
     def view(self) -> pn.viewable.Viewable:
         return pn.Column(

@@ -17,6 +17,7 @@ def view(state: State) -> pn.viewable.Viewable:
     said = Announce(label="status", margin=(4, 4))
     command = pn.pane.HTML("", sizing_mode="stretch_width", margin=(0, 4))
     train = button(state, "To the page Train", lambda: state.go(page="train", train="scratch"))
+    train.visible = "train" in state.pages
     part = pn.Column(card(said, command, train), sizing_mode="stretch_width", margin=0, visible=False)
 
     def draw() -> None:
