@@ -1,4 +1,4 @@
-"""The film of a training: frames are the model's own predictions, hidden entries stay out of them, files are checked."""
+"""The film of a training: frames are the model's own predictions, hidden entries stay out of them, files are sound."""
 
 from __future__ import annotations
 
