@@ -62,6 +62,7 @@ def main() -> None:
     # Not before the page has arrived: what changes while the browser connects can get lost on the way.
     pn.state.onload(lambda: begin(state))
     pn.state.on_session_destroyed(lambda _: state.close())
+    frame.leave_nothing(pn.state.curdoc)
     width, titles = Width(margin=0), {page.name: page.title for page in PAGES}
     page = pmui.Page(
         title="MtM Explorer",
@@ -83,6 +84,7 @@ def main() -> None:
         sx=NARROW_HEADER,
         busy_indicator=None,
     )
+    frame.forget_busy(page)
 
     def fit(*_: object) -> None:
         page.sidebar_open = width.pixels >= WIDE

@@ -143,15 +143,19 @@ def test_the_navigation_is_reached_with_the_keyboard(page, server):
     assert here(page) == "Scores"
 
 
-def test_a_phone_shows_every_page_in_the_navigation(page, server):
+def test_on_a_phone_the_navigation_is_one_line_that_shows_where_one_is_and_scrolls_to_every_page(page, server):
     page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(server[0] + ONE_TASK)
-    scores(page)
+    page.goto(server[0] + ONE_TASK.replace("page=scores", "page=train"))
+    page.locator("nav a[aria-current=page]").wait_for()
     time.sleep(1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    present = page.locator("nav a[aria-current=page]").bounding_box()
+    menu = page.get_by_role("navigation", name="Pages").bounding_box()
+    assert menu["x"] <= present["x"] and present["x"] + present["width"] <= menu["x"] + menu["width"]
     for anchor in page.locator("nav a").all():
+        anchor.scroll_into_view_if_needed()
         place = anchor.bounding_box()
-        assert place["x"] >= 0 and place["x"] + place["width"] <= 390
+        assert place["x"] >= 0 and place["x"] + place["width"] <= 390 and place["y"] == present["y"]
 
 
 def test_a_run_shows_progress_on_every_page_and_what_it_has_when_it_is_cancelled(page, server):

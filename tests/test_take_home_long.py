@@ -23,6 +23,8 @@ from mtm_core.evaluation.questions import Asking
 from mtm_core.evaluation.session_scores import Plan, result_of, score_session
 from mtm_core.report import render
 
+pytestmark = pytest.mark.long
+
 MODEL, TASK = "untrained", "forward_prediction"
 SCORES = Spec(model=MODEL, page="scores", scoring=Scoring(tasks=(TASK, "inter_region"), task=TASK, against="psth"))
 CONTEXT = Hide(HAND, neurons=(3, 4), regions=("CA1",))

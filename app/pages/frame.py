@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import panel as pn
 import panel_material_ui as pmui
 import param
+from bokeh.document import Document
 from panel.custom import JSComponent
 
 from ..analyses.models import model_facts
@@ -16,6 +19,8 @@ from ..spec import Spec, decode, encode
 from ..state import Job, State
 from ..words import PROMPT_NAMES, seconds
 from .parts import Announce, button, card, follow
+
+TIDY_S = 2.0  # s that Panel gets to tidy up after a visitor
 
 
 class Navigation(JSComponent):
@@ -173,6 +178,29 @@ def untrained_prompt(state: State) -> str:
     if not trained or not picture.recording.known or picture.prompt in trained:
         return ""
     return f"This model was never trained with the {PROMPT_NAMES[picture.prompt]} prompt; expect little of it."
+
+
+def forget_busy(page: pmui.Page) -> None:
+    """Panel's page follows the busy flag of the whole process, for as long as the process lives: all that a visitor had
+    would stay in memory, and be told of every tick of every other visitor. Nothing here shows that flag."""
+    for watcher in list(pn.state.param.watchers.get("busy", {}).get("value", ())):
+        if getattr(getattr(watcher.fn, "__self__", None), "self_or_cls", None) is page:
+            pn.state.param.unwatch(watcher)
+
+
+def leave_nothing(doc: Document) -> None:
+    """When the visitor of a document has left, take it out of Panel's tables.
+
+    They have weak keys, but what they hold for a document refers to it in turn, which keeps both for ever. Not at once:
+    Panel itself still tidies up by them.
+    """
+
+    def forget() -> None:
+        for table in vars(type(pn.state)).values():
+            if isinstance(table, WeakKeyDictionary):
+                table.pop(doc, None)
+
+    pn.state.on_session_destroyed(lambda _: asyncio.get_running_loop().call_later(TIDY_S, forget))
 
 
 def progress(state: State, names: Mapping[str, str]) -> pn.viewable.Viewable:
