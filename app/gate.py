@@ -48,6 +48,7 @@ class Gate:
     def _next(self) -> None:
         with self._lock:
             lanes = self._lanes[0] or self._lanes[1]
+            patient = lanes is self._lanes[0]  # a page without its picture is no page, however long a full class takes
             visitor = next(iter(lanes))
             lane = lanes.pop(visitor)
             turn, work, since = lane.popleft()
@@ -57,7 +58,7 @@ class Gate:
         if not turn.set_running_or_notify_cancel():
             return  # nobody waits for it any more
         try:
-            if time.monotonic() - since > self._limits.view_seconds:
+            if not patient and time.monotonic() - since > self._limits.view_seconds:
                 self.refused += 1
                 raise TimeoutError(BUSY)
             turn.set_result(work())
