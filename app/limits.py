@@ -21,7 +21,7 @@ class Limits:
     values: float = math.inf  # neurons x bins x trials of one request
     neurons: float = math.inf
     bins: float = math.inf  # of a trial
-    view_seconds: float = math.inf  # of work on what follows the choices; also the longest wait for one turn
+    view_seconds: float = math.inf  # of work on what follows the choices; also the longest wait, but for a picture
     job_seconds: float = math.inf  # of work on what was started with a button
     queue: float = math.inf  # turns at the model that wait, of all visitors
     idle_seconds: float = math.inf  # without a message from the browser

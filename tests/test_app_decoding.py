@@ -13,6 +13,7 @@ import pytest
 from small import small_model, small_trials
 
 from app.analyses import decoding
+from app.analyses.kept import Kept
 from app.pages import decoding as decoding_page
 from app.pages.decoding import said
 from app.pages.decoding.shown import COLUMNS, Shown, _table
@@ -58,7 +59,7 @@ def small_recording(monkeypatch):
     opened = SimpleNamespace(trials=TRIALS, known=True)
     monkeypatch.setattr(decoding, "recording", lambda session, name: opened)
     monkeypatch.setattr(decoding, "checkpoint", lambda name: model)
-    monkeypatch.setattr(decoding, "_kept", {})
+    monkeypatch.setattr(decoding, "_kept", Kept(8))
     monkeypatch.setattr(decoding, "REGION_NULLS", 1)
     monkeypatch.setattr(decoding, "Plan", lambda sources, n_nulls=2: Plan(sources=sources, n_nulls=n_nulls))
     return opened
@@ -116,7 +117,7 @@ def test_a_complete_result_is_kept_for_other_visitors_and_a_cancelled_one_is_not
 
 
 def test_few_results_are_kept(monkeypatch):
-    monkeypatch.setattr(decoding, "MOST_KEPT", 1)
+    monkeypatch.setattr(decoding._kept, "most", 1)
     for session in "abc":
         last(decoding.usual(replace(SPEC, session=session)))
     assert len(decoding._kept) == 1 and decoding.kept(replace(SPEC, session="c"))

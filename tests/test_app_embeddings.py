@@ -14,6 +14,7 @@ import pytest
 from small import small_model, small_trials
 
 from app.analyses import embeddings
+from app.analyses.kept import Kept
 from app.pages import embeddings as units_page
 from app.pages.embeddings import said
 from app.pages.embeddings.shown import Shown
@@ -51,7 +52,7 @@ def small_recordings():
         patch.setattr(embeddings, "open_session", session_of)
         patch.setattr(embeddings, "firing_features", lambda session, trials: FIRING[session.id])
         patch.setattr(embeddings, "Settings", lambda: Settings(n_shuffles=1))
-        patch.setattr(embeddings, "_kept", {})
+        patch.setattr(embeddings, "_kept", Kept(8))
         yield
 
 
@@ -106,7 +107,7 @@ def test_a_recording_that_cannot_be_opened_is_named_harmlessly(result):
 
 
 def test_without_any_recording_the_visitor_is_told(monkeypatch):
-    monkeypatch.setattr(embeddings, "_kept", {})
+    monkeypatch.setattr(embeddings, "_kept", Kept(8))
     monkeypatch.setattr(embeddings, "open_session", lambda name: session_of("lost"))
     with pytest.raises(ValueError, match="none of this model's recordings"):
         list(embeddings.steps(SPEC))
@@ -119,8 +120,8 @@ def test_a_complete_result_is_kept_for_all_recordings_of_the_model(result):
 
 
 def test_few_results_are_kept(monkeypatch, result):
-    monkeypatch.setattr(embeddings, "MOST_KEPT", 1)
-    monkeypatch.setattr(embeddings, "_kept", {("other", "beryl"): result})
+    monkeypatch.setattr(embeddings, "_kept", Kept(1))
+    embeddings._kept.keep(("other", "beryl"), result)
     list(embeddings.steps(SPEC))
     assert list(embeddings._kept) == [("small", "beryl")]
 

@@ -15,6 +15,7 @@ from bokeh.events import Tap
 from small import small_model, small_trials
 
 from app.analyses import information, swanson
+from app.analyses.kept import Kept
 from app.pages import map as map_page
 from app.pages.map import context, said
 from app.pages.map.pairs import Pairs, _file
@@ -52,7 +53,7 @@ def small_recording(monkeypatch):
     opened = SimpleNamespace(trials=TRIALS, known=True, region_names=REGIONS, regions=("VISp", "CA1", "LP", "root"))
     monkeypatch.setattr(information, "recording", lambda session, name: opened)
     monkeypatch.setattr(information, "checkpoint", lambda name: model)
-    monkeypatch.setattr(information, "_kept", {})
+    monkeypatch.setattr(information, "_kept", Kept(8))
     information._at_level.cache_clear()
     return opened
 
@@ -94,7 +95,7 @@ def test_a_complete_map_is_kept_for_other_visitors_and_a_cancelled_one_is_not():
 
 
 def test_few_maps_are_kept(monkeypatch):
-    monkeypatch.setattr(information, "MOST_KEPT", 2)
+    monkeypatch.setattr(information._kept, "most", 2)
     for session in "abc":
         last(information.alone(replace(SPEC, session=session)))
     assert len(information._kept) == 2 and information.kept(replace(SPEC, session="c"))

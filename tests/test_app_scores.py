@@ -12,6 +12,7 @@ import pytest
 
 from app import recordings
 from app.analyses import score_tables, scores
+from app.analyses.kept import Kept
 from app.analyses.verdict import verdict
 from app.pages.grid import csv_text
 from app.pages.scores import by_neuron, by_region, summary
@@ -157,9 +158,8 @@ def test_a_recording_the_model_does_not_know_is_refused_in_a_sentence():
         next(scores.steps(replace(SPEC, session="simulated-2")))
 
 
-def test_only_so_many_results_are_kept(monkeypatch):
-    monkeypatch.setattr(scores, "MOST_KEPT", 2)
-    kept = scores._Kept()
+def test_only_so_many_results_are_kept():
+    kept = Kept(2)
     for key in "abc":
         kept.keep(key, key)
     assert list(kept) == ["b", "c"]

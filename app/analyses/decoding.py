@@ -14,10 +14,10 @@ from mtm_core.session import Trials
 
 from ..recordings import Recording, checkpoint, recording
 from ..spec import Spec
+from .kept import Kept
 
 REGION_NULLS = 20  # p can then be as small as .048; there are many regions
-MOST_KEPT = 8
-_kept: dict[tuple[str, str, str], Decodings] = {}  # written in the model thread only
+_kept = Kept(8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,4 @@ def _steps(spec: Spec, kind: str, plan: Plan) -> Iterator[tuple[float, Decodings
             found = {**found, (step.newest.behavior, step.newest.source): step.newest}
         shown = Decodings(opened.trials, step.records, found, step.problems)
         yield min(step.share, 0.999), shown
-    while len(_kept) >= MOST_KEPT:
-        del _kept[next(iter(_kept))]
-    _kept[key] = Decodings(shown.trials, shown.records, shown.found, shown.problems, complete=True)
-    yield 1.0, _kept[key]
+    yield 1.0, _kept.keep(key, Decodings(shown.trials, shown.records, shown.found, shown.problems, complete=True))

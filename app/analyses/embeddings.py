@@ -19,13 +19,13 @@ from mtm_core.regions import region_color, sort_regions
 from ..recordings import checkpoint
 from ..spec import Spec
 from ..words import plain
+from .kept import Kept
 
 READS = ("model", "level")  # what of a spec the embeddings depend on: all recordings of the model are shown
-MOST_KEPT = 8
 OPENING, MAPPING = 0.15, 0.1  # shares of the work
 POLL = 0.2  # s between looks at whether the map is done; other visitors are served meanwhile
 SESSION_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b0a300", "#7f7f7f")
-_kept: dict[tuple[str, str], ShownUnits] = {}  # written in the model thread only
+_kept = Kept(8)
 # t-SNE cannot be cut into steps. It runs beside the model thread, which would otherwise stand still for all visitors.
 _BESIDE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unit-map")
 
@@ -69,10 +69,7 @@ def steps(spec: Spec) -> Iterator[tuple[float, ShownUnits]]:
     for step in region_probe(features, Neurons(units.regions, units.sessions), Settings()):
         shown = replace(shown, probed=step.found, doing=step.doing)
         yield min(OPENING + MAPPING + (1 - OPENING - MAPPING) * step.share, 0.999), shown
-    while len(_kept) >= MOST_KEPT:
-        del _kept[next(iter(_kept))]
-    _kept[_key(spec)] = replace(shown, doing="", complete=True)
-    yield 1.0, _kept[_key(spec)]
+    yield 1.0, _kept.keep(_key(spec), replace(shown, doing="", complete=True))
 
 
 class _Collected:

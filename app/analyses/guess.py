@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from mtm_core.evaluation.linear import Ridge
-from mtm_core.evaluation.single_neuron.trials import NeuronTrials, predicted_trials
+from mtm_core.evaluation.single_neuron.trials import NeuronTrials, one_neuron, predicted_trials
 from mtm_core.evaluation.tasks import part_of, train_means
 from mtm_core.session import Trials
 
@@ -126,7 +126,7 @@ def _asked(session: str, model: str, number: int) -> Asked:
         neuron=neuron,
         region=str(opened.region_names[neuron]),
         colour=str(opened.colours[neuron]),
-        mean_hz=float(train_means(_only(trials, neuron))[0]) / size,
+        mean_hz=float(train_means(one_neuron(replace(trials, true_rates=None), neuron))[0]) / size,
         top_hz=_round_up(float(np.quantile(blocks[:, :, neuron] / seconds, 0.995))),
         times=opened.times,
         moments=moments,
@@ -159,17 +159,6 @@ def companions(blocks: np.ndarray, neuron: int) -> tuple[np.ndarray, np.ndarray]
     strength[neuron] = -np.inf
     chosen = np.argsort(-strength, kind="stable")[: min(N_COMPANIONS, len(strength) - 1)]
     return chosen, strength[chosen]
-
-
-def _only(trials: Trials, neuron: int) -> Trials:
-    one = slice(neuron, neuron + 1)
-    return replace(
-        trials,
-        counts=trials.counts[:, :, one],
-        unit_ids=trials.unit_ids[one],
-        regions=trials.regions[one],
-        true_rates=None,
-    )
 
 
 def _round_up(hz: float) -> float:

@@ -18,9 +18,9 @@ from mtm_core.session import Trials
 from ..recordings import checkpoint, recording
 from ..spec import Spec
 from ..words import plain
+from .kept import Kept
 
-MOST_KEPT = 16  # complete maps in memory, each of some kilobytes
-_kept: dict[tuple[str, ...], ShownMap] = {}  # written in the model thread only
+_kept = Kept(16)  # complete maps in memory, each of some kilobytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +76,7 @@ def _steps(spec: Spec, kind: Kind) -> Iterator[tuple[float, ShownMap]]:
     for share, found in information_map(checkpoint(spec.model), _trials(spec), Settings(kind=kind)):
         shown = ShownMap(found, *_shown(found.regions))
         yield share, shown
-    while len(_kept) >= MOST_KEPT:
-        del _kept[next(iter(_kept))]
-    _kept[_key(spec, kind)] = shown
+    _kept.keep(_key(spec, kind), shown)
 
 
 def _key(spec: Spec, kind: Kind) -> tuple[str, ...]:

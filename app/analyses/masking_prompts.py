@@ -22,10 +22,10 @@ from mtm_core.session import Trials
 from ..compute import TRIALS_PER_STEP, default_prompt, mask
 from ..recordings import Recording, checkpoint, recording
 from ..spec import Hide, Spec
+from .kept import Kept
 
 UNPROMPTED, TRUE_RATES = "", "true_rates"  # in place of the name of a prompt
-MOST_KEPT = 16
-_kept: dict[tuple, Prompts] = {}  # written in the model thread only
+_kept = Kept(16)
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,7 @@ def steps(spec: Spec) -> Iterator[tuple[float, Prompts]]:
             yield (i + rows.stop / opened.test.size) / len(asked) * 0.999, found
         scores[prompt] = Score("", sums, who, {}, complete=True)
         found = _with(found, spec.model, prompt, scores)
-    while len(_kept) >= MOST_KEPT:
-        del _kept[next(iter(_kept))]
-    _kept[_key(spec)] = replace(found, complete=True)
-    yield 1.0, _kept[_key(spec)]
+    yield 1.0, _kept.keep(_key(spec), replace(found, complete=True))
 
 
 def prompts_of(spec: Spec) -> list[str]:

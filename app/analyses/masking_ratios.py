@@ -23,11 +23,11 @@ from mtm_core.session import Trials
 from ..compute import TRIALS_PER_STEP
 from ..recordings import Recording, checkpoint, codes, recording
 from ..spec import Spec
+from .kept import Kept
 
 RATIOS = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)  # percent
 SEEDS = (0, 1)  # masks per trial
-MOST_KEPT = 16
-_kept: dict[tuple, Ratios] = {}  # written in the model thread only
+_kept = Kept(16)
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,7 @@ def steps(spec: Spec) -> Iterator[tuple[float, Ratios]]:
             share, done = share + float(drawn.hidden.float().mean()) / per_ratio, done + 1
             yield done / total * 0.999, found
         found = replace(found, scores=(*found.scores, _score(ratio, share, sums, null)))
-    while len(_kept) >= MOST_KEPT:
-        del _kept[next(iter(_kept))]
-    _kept[_key(spec)] = replace(found, complete=True)
-    yield 1.0, _kept[_key(spec)]
+    yield 1.0, _kept.keep(_key(spec), replace(found, complete=True))
 
 
 def parts(opened: Recording, spec: Spec, ratio: int) -> Iterator[tuple[Trials, slice, Mask]]:

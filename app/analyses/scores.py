@@ -19,6 +19,7 @@ from mtm_core.evaluation.tasks import GroupedDifference, grouped_difference, sco
 from ..recordings import Recording, checkpoint, recording, trials_at
 from ..spec import Spec
 from ..words import BASELINE_NAMES, TASK_NAMES, count
+from .kept import Kept
 from .score_tables import TaskTables, against, tables
 
 __all__ = ["ABOUT", "Results", "ready", "steps"]
@@ -52,16 +53,7 @@ Step = tuple[float, Results]  # share done, 0..1
 Stage = Callable[[Results], Iterator[Step]]
 
 
-class _Kept(dict[Any, Any]):
-    """The newest values of a function whose calls are generators, which lru_cache cannot keep."""
-
-    def keep(self, key: Any, value: Any) -> None:
-        self[key] = value
-        while len(self) > MOST_KEPT:
-            del self[next(iter(self))]
-
-
-_scores, _tables, _differences = _Kept(), _Kept(), _Kept()
+_scores, _tables, _differences = Kept(MOST_KEPT), Kept(MOST_KEPT), Kept(MOST_KEPT)
 
 
 def ready(spec: Spec) -> Results | None:

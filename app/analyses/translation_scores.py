@@ -17,10 +17,10 @@ from mtm_core.translate import Translated, translate
 
 from ..recordings import Recording, checkpoint, recording
 from ..translation import Translation
+from .kept import Kept
 
 TRIALS_PER_STEP = 8  # one turn of the gate
-MOST_KEPT = 24  # complete results, shared by all visitors
-_kept: dict[tuple[str, str, Translation], TestScores] = {}  # written in the model thread only
+_kept = Kept(24)  # complete results, shared by all visitors
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,8 @@ def score_steps(opened: Recording, told: Translation) -> Iterator[TestScores]:
         for step in range(-(-positions.size // TRIALS_PER_STEP)):
             pieces.append(_predicted(*key, step))
             yield TestScores(min((step + 1) * TRIALS_PER_STEP, positions.size), positions.size, {}, {})
-        _keep(key, _score(opened, told, pieces))
+        _kept.keep(key, _score(opened, told, pieces))
     yield _kept[key]
-
-
-def _keep(key: tuple[str, str, Translation], scores: TestScores) -> None:
-    while len(_kept) >= MOST_KEPT:
-        del _kept[next(iter(_kept))]
-    _kept[key] = scores
 
 
 @lru_cache(maxsize=48)

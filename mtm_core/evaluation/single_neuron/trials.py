@@ -71,7 +71,7 @@ def neuron_trials(
     """
     if not 0 <= neuron < trials.n_neurons:
         raise ValueError(f"no neuron {neuron} among {trials.n_neurons}; count from 0")
-    alone = _one_neuron(trials, neuron)
+    alone = one_neuron(trials, neuron)
     part = part_of(alone, split)
     if np.shape(rates) != part.counts.shape[:2]:
         raise ValueError(f"rates of shape {np.shape(rates)} for {part.counts.shape[:2]} {split} trials and bins")
@@ -112,7 +112,7 @@ def predicted_trials(
     return neuron_trials(trials, neuron, rates, task, asking.split)
 
 
-def _one_neuron(trials: Trials, neuron: int) -> Trials:
+def one_neuron(trials: Trials, neuron: int) -> Trials:
     """The session with this neuron alone, so that its PSTH costs no more than it must."""
     one = slice(neuron, neuron + 1)
     return replace(
