@@ -12,7 +12,7 @@ from .contents import PAGES, job_names, work
 from .pages import controls, frame, take_home
 from .pages.accessible import Accessible
 from .pages.learn.strip import lesson_strip
-from .pages.parts import Width
+from .pages.width import Width
 from .recordings import catalogue, predictors
 from .spec import Spec, decode
 from .state import State
@@ -86,12 +86,14 @@ def main() -> None:
     )
     frame.forget_busy(page)
 
-    def fit(*_: object) -> None:
-        page.sidebar_open = width.pixels >= WIDE
-        state.drag = width.pixels >= WIDE  # on a phone a drag over the rasters must scroll the page
+    def fit(before: int) -> None:
+        wide = width.pixels >= WIDE
+        if not before or wide != (before >= WIDE):  # otherwise it stays as the visitor left it
+            page.sidebar_open = wide
+            state.drag = wide  # on a phone a drag over the rasters must scroll the page
 
     # Only once the page is ready: until then changes do not reach the browser.
-    width.param.watch(lambda _: pn.state.onload(fit), "pixels")
+    width.param.watch(lambda event: pn.state.onload(lambda: fit(event.old)), "pixels")
     page.param.watch(lambda event: setattr(state, "dark", event.new), "dark_theme")
     page.servable(title="MtM Explorer")
 

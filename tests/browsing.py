@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,6 +34,35 @@ def serve(command: list[str], environment: dict[str, str], log: Path) -> Iterato
         finally:
             process.terminate()
             process.wait(60)
+
+
+def serve_bundled(folder: Path, *options: str, **environment: str) -> Iterator[tuple[str, Path]]:
+    """`panel serve app/` with the bundled models alone, and what the environment adds; its log lies in the folder."""
+    left_out = ("MTM_CACHE_DIR", "MTM_CHECKPOINTS")
+    own = {name: value for name, value in os.environ.items() if name not in left_out}
+    yield from serve([sys.executable, "-m", "panel", "serve", "app/", *options], {**own, **environment}, folder / "log")
+
+
+PATIENT = ("--unused-session-lifetime", "120000")  # Bokeh drops a page that a loaded machine connects late
+
+
+@contextmanager
+def watched(context, server: tuple[str, Path], patience: int = PATIENCE, console: bool = False):
+    """An empty tab; fails afterwards if the server or the browser reported an error, or asked another host.
+
+    console: what the page's own scripts report counts as well.
+    """
+    tab, errors, outside = context.new_page(), [], []
+    ours = (server[0][: -len("/app")], "data:", "blob:")
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    if console:
+        tab.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    tab.on("request", lambda request: None if request.url.startswith(ours) else outside.append(request.url))
+    tab.set_default_timeout(patience)
+    yield tab
+    tab.close()
+    assert not errors and not outside
+    assert problems(server[1].read_text()) == []
 
 
 def _wait_until_up(address: str, log: Path, process: subprocess.Popen) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import PATIENCE, problems, serve
+from browsing import PATIENCE, problems, serve_bundled
 
 from app.contents import PAGES
 
@@ -25,11 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def server(chromium_path, tmp_path_factory) -> Iterator[tuple[str, Path]]:
-    log = tmp_path_factory.mktemp("server") / "log"
-    left_out = ("MTM_CACHE_DIR", "MTM_CHECKPOINTS", "MTM_RUNS")
-    environment = {name: value for name, value in os.environ.items() if name not in left_out}
-    environment["MTM_RUNS"] = str(tmp_path_factory.mktemp("runs"))
-    yield from serve([sys.executable, "-m", "panel", "serve", "app/"], environment, log)
+    yield from serve_bundled(tmp_path_factory.mktemp("server"), MTM_RUNS=str(tmp_path_factory.mktemp("runs")))
 
 
 def opened(browser, server, name: str, size: dict[str, int]):
@@ -86,4 +80,18 @@ def test_every_page_is_reached_by_keyboard_alone(browser, server):
         )
         reached += [text] if text else []
     assert reached == [page.title for page in PAGES]
+    tab.context.close()
+
+
+def test_the_sidebar_leaves_a_window_that_became_narrow_and_has_a_name_when_it_is_asked_for(browser, server):
+    tab = opened(browser, server, "explore", WIDE)
+    sidebar = tab.get_by_role("dialog", name="Controls")
+    tab.set_viewport_size(NARROW)
+    tab.wait_for_timeout(SETTLED)
+    assert sidebar.count() == 0
+    tab.get_by_role("button", name="Open drawer").first.click()
+    sidebar.wait_for()
+    assert faults(tab) == []
+    tab.set_viewport_size(WIDE)
+    tab.get_by_text("Recording").first.wait_for()
     tab.context.close()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from browsing import PATIENCE, problems, serve
+from browsing import PATIENCE, PATIENT, serve_bundled, watched
 
 sync_api = pytest.importorskip("playwright.sync_api", reason='pip install -e ".[test]" for playwright')
 expect = sync_api.expect
@@ -20,27 +19,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def server(chromium_path, untrained_model, tmp_path_factory) -> Iterator[tuple[str, Path]]:
     """Address and log file of `panel serve app/` with a small model that has learned nothing."""
-    log = tmp_path_factory.mktemp("server") / "log"
-    environment = {name: value for name, value in os.environ.items() if name != "MTM_CACHE_DIR"}
-    environment["MTM_CHECKPOINTS"] = str(untrained_model.parent)
-    patient = ["--unused-session-lifetime", "120000"]  # Bokeh drops a page that a loaded machine connects late
-    yield from serve([sys.executable, "-m", "panel", "serve", "app/", *patient], environment, log)
+    yield from serve_bundled(tmp_path_factory.mktemp("server"), *PATIENT, MTM_CHECKPOINTS=str(untrained_model.parent))
 
 
 @pytest.fixture
 def page(browser, server):
-    """An empty tab; fails afterwards if the server or the browser reported an error, or asked another host."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    tab, errors, outside = context.new_page(), [], []
-    ours = (server[0][: -len("/app")], "data:", "blob:")
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-    tab.on("request", lambda request: None if request.url.startswith(ours) else outside.append(request.url))
-    tab.set_default_timeout(2 * PATIENCE)
-    yield tab
-    context.close()
-    assert not errors and not outside
-    assert problems(server[1].read_text()) == []
+    with (
+        closing(browser.new_context(viewport={"width": 1440, "height": 900})) as context,
+        watched(context, server, 2 * PATIENCE, console=True) as tab,
+    ):
+        yield tab
 
 
 def says(tab, text: str) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from browsing import PATIENCE, problems, serve
+from browsing import PATIENCE, serve_bundled, watched
 from PIL import Image
 
 from app.analyses.scripts import NONE, SCRIPTS
@@ -31,11 +29,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def server(chromium_path, tmp_path_factory) -> Iterator[tuple[str, Path]]:
-    log = tmp_path_factory.mktemp("server") / "log"
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("MTM_CACHE_DIR", "MTM_CHECKPOINTS")
-    }
-    yield from serve([sys.executable, "-m", "panel", "serve", "app/"], environment, log)
+    yield from serve_bundled(tmp_path_factory.mktemp("server"))
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +42,8 @@ def context(browser, server):
 
 @pytest.fixture
 def page(context, server):
-    """An empty tab; fails afterwards if the server or the browser reported an error, or asked another host."""
-    tab, errors, outside = context.new_page(), [], []
-    ours = (server[0][: -len("/app")], "data:", "blob:")
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("request", lambda request: None if request.url.startswith(ours) else outside.append(request.url))
-    tab.set_default_timeout(LONG)
-    yield tab
-    tab.close()
-    assert not errors and not outside
-    assert problems(server[1].read_text()) == []
+    with watched(context, server, LONG) as tab:
+        yield tab
 
 
 def opened(tab, address: str, text: str | re.Pattern):

@@ -1,8 +1,8 @@
 """Names and roles that the widgets of the libraries lack, put in where they appear.
 
-The progress bar and the handle of the page, the arrows of number fields, the marks of descriptions and Tabulator's
-tables have roles that do not fit what they hold, or no name that a screen reader could speak. None of them can be set
-from Python.
+The progress bar, the drawer and the handle of the page, the arrows of number fields, the marks of descriptions and
+Tabulator's tables have roles that do not fit what they hold, or no name that a screen reader could speak. None of them
+can be set from Python.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class Accessible(JSComponent):
     const MENDED = [
       ["[role=progressbar]:not([aria-label])", () => ({ "aria-label": "Progress" })],
       ["div[aria-label='Resize sidebar']:not([role])", () => ({ role: "separator", "aria-orientation": "vertical" })],
+      [".MuiDrawer-paper[role=dialog]:not([aria-label])", () => ({ "aria-label": "Controls" })],
       ["span[aria-label]:not([role])", () => ({ role: "note" })],
       [".MuiInputAdornment-positionStart > button:not([aria-label])", () => ({ "aria-label": "Less" })],
       [".MuiInputAdornment-positionEnd > button:not([aria-label])", () => ({ "aria-label": "More" })],

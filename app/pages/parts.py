@@ -261,19 +261,6 @@ class Announce(JSComponent):
     """
 
 
-class Width(JSComponent):
-    """The width of the visitor's window in CSS pixels, once it is known."""
-
-    pixels = param.Integer(default=0)
-
-    _esm = """
-    export function render({ model }) {
-      setTimeout(() => { model.pixels = window.innerWidth }, 0)  // after the page is wired up
-      return document.createElement("span")
-    }
-    """
-
-
 class CopyLink(JSComponent):
     """Copy the address of the page, which holds everything the visitor chose."""
 
