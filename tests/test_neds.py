@@ -227,6 +227,24 @@ def test_the_order_of_behaviors_changes_nothing(model):
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
+@pytest.mark.parametrize("mask", MASKS)
+def test_modalities_permuted_in_the_sequence_are_predicted_the_same(model, mask):
+    batch = batch_of(model)
+    rng = np.random.default_rng(3)
+    traces, classes = ([*rng.permutation(list(each))] for each in (batch.traces, batch.classes))
+    assert traces != list(batch.traces) and classes != list(batch.classes)
+    turned = replace(
+        batch,
+        traces={name: batch.traces[name] for name in traces},
+        classes={name: batch.classes[name] for name in classes},
+    )
+    with torch.inference_mode():
+        found, expected = model(turned, MASKS[mask]), model(batch, MASKS[mask])
+    torch.testing.assert_close(found.log_rates, expected.log_rates, rtol=1e-4, atol=1e-5)
+    for name, values in {**expected.traces, **expected.logits}.items():
+        torch.testing.assert_close({**found.traces, **found.logits}[name], values, rtol=1e-4, atol=1e-5)
+
+
 def test_neurons_in_another_order_are_predicted_in_that_order(model):
     order = np.random.default_rng(0).permutation(TRIALS.n_neurons)
     turned = replace(TRIALS, counts=TRIALS.counts[:, :, order], unit_ids=TRIALS.unit_ids[order], true_rates=None)
