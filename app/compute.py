@@ -177,14 +177,17 @@ def _predicted(key: Spec, step: int) -> np.ndarray:
 
 
 def scores(key: Spec) -> Iterator[Scores]:
-    """Scores over the test trials with the mask of this spec, after each step."""
+    """Scores over the test trials with the mask of this spec, so far: new ones each time the trials have doubled."""
     opened = recording(key.session, key.model)
     if not opened.known or not opened.test.size:
         return
     rates: list[np.ndarray] = []
-    for step in range(-(-opened.test.size // TRIALS_PER_STEP)):
-        rates.append(_predicted(key, step))
-        yield _scores(opened, np.concatenate(rates), mask(key.session, key.model, key.hide))
+    n_steps = -(-opened.test.size // TRIALS_PER_STEP)
+    for step in range(1, n_steps + 1):
+        rates.append(_predicted(key, step - 1))
+        if step == n_steps or step.bit_count() == 1:
+            found = _scores(opened, np.concatenate(rates), mask(key.session, key.model, key.hide))
+        yield found
 
 
 def _scores(opened: Recording, rates: np.ndarray, drawn: Mask) -> Scores:

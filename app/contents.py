@@ -42,7 +42,8 @@ from .pages import (
 )
 from .pages import map as map_page
 from .spec import Spec
-from .state import State, View, Work
+from .state import State
+from .work import View, Work
 
 Steps = Callable[[Spec], Iterator[tuple[float, Any]]]  # share done, 0..1, and the result so far
 

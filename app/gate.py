@@ -31,6 +31,7 @@ class Gate:
         # In the order of their next turns: first those who wait for a picture, then all others.
         self._lanes: tuple[dict[Hashable, deque], dict[Hashable, deque]] = ({}, {})
         self.waiting = 0  # turns that have not begun
+        self._working = False
         self.refused = 0
 
     def turn(self, visitor: Hashable, work: Callable[[], Any], first: bool = False) -> Future:
@@ -45,6 +46,10 @@ class Gate:
         self._thread.submit(self._next)
         return turn
 
+    @property
+    def idle(self) -> bool:
+        return not self.waiting and not self._working
+
     def _next(self) -> None:
         with self._lock:
             lanes = self._lanes[0] or self._lanes[1]
@@ -54,16 +59,18 @@ class Gate:
             turn, work, since = lane.popleft()
             if lane:
                 lanes[visitor] = lane  # behind all others
-            self.waiting -= 1
-        if not turn.set_running_or_notify_cancel():
-            return  # nobody waits for it any more
+            self.waiting, self._working = self.waiting - 1, True
         try:
+            if not turn.set_running_or_notify_cancel():
+                return  # nobody waits for it any more
             if not patient and time.monotonic() - since > self._limits.view_seconds:
                 self.refused += 1
                 raise TimeoutError(BUSY)
             turn.set_result(work())
         except BaseException as error:  # whoever waits for the turn gets it
             turn.set_exception(error)
+        finally:
+            self._working = False
 
 
 GATE = Gate()

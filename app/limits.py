@@ -18,10 +18,13 @@ class Limits:
     """What one visitor, and all of them together, may ask for."""
 
     visitors: float = math.inf
+    pages_ahead: int = 0  # built before anybody asks for them, each of several MB
     values: float = math.inf  # neurons x bins x trials of one request
     neurons: float = math.inf
     bins: float = math.inf  # of a trial
     view_seconds: float = math.inf  # of work on what follows the choices; also the longest wait, but for a picture
+    rest_seconds: float = 0.0  # after a choice until work begins on what follows the picture
+    show_seconds: float = 0.0  # between results so far that are shown; drawing them costs as much as the picture
     job_seconds: float = math.inf  # of work on what was started with a button
     queue: float = math.inf  # turns at the model that wait, of all visitors
     idle_seconds: float = math.inf  # without a message from the browser
@@ -32,10 +35,13 @@ class Limits:
 
 IN_CLASS = Limits(
     visitors=int(os.environ.get("MTM_VISITORS", "32")),
+    pages_ahead=min(32, int(os.environ.get("MTM_VISITORS", "32"))),
     values=2e7,
     neurons=4096,
     bins=500,
     view_seconds=10,
+    rest_seconds=1,
+    show_seconds=math.inf,
     job_seconds=60,
     queue=64,
     idle_seconds=30 * 60,

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import panel as pn
 import panel_material_ui as pmui
 
+from .arrival import Ahead, Arrived
 from .contents import PAGES, job_names, work
 from .pages import controls, frame, take_home
 from .pages.accessible import Accessible
@@ -25,6 +26,7 @@ NARROW_HEADER = {
     "& .header a:has(.title)": {"display": {"xs": "none !important", "sm": "flex !important"}},
     "& .header .MuiToolbar-root > .MuiBox-root": {"minWidth": 0},
 }
+UNREAD = "Part of the link could not be read; what was not understood is at its default."
 WIDE = 900  # px; below, the sidebar lies over the page instead of beside it
 
 
@@ -54,15 +56,18 @@ def begin(state: State) -> None:
     state.start()
 
 
-def main() -> None:
+def prepare(state: State, event: Ahead) -> None:
+    event.ready = lambda: not state.working
+    begin(state)
+
+
+def arrive(state: State) -> None:
+    """Take the choices from the address that was opened."""
     spec, understood = opened_spec()
-    state = State(work(), spec=spec, pages=tuple(page.name for page in PAGES))
-    if not understood:
-        state.message = "Part of the link could not be read; what was not understood is at its default."
-    # Not before the page has arrived: what changes while the browser connects can get lost on the way.
-    pn.state.onload(lambda: begin(state))
-    pn.state.on_session_destroyed(lambda _: state.close())
-    frame.leave_nothing(pn.state.curdoc)
+    state.arrive(spec, "" if understood else UNREAD)
+
+
+def page_of(state: State) -> pmui.Page:
     width, titles = Width(margin=0), {page.name: page.title for page in PAGES}
     page = pmui.Page(
         title="MtM Explorer",
@@ -84,7 +89,6 @@ def main() -> None:
         sx=NARROW_HEADER,
         busy_indicator=None,
     )
-    frame.forget_busy(page)
 
     def fit(before: int) -> None:
         wide = width.pixels >= WIDE
@@ -95,6 +99,20 @@ def main() -> None:
     # Only once the page is ready: until then changes do not reach the browser.
     width.param.watch(lambda event: pn.state.onload(lambda: fit(event.old)), "pixels")
     page.param.watch(lambda event: setattr(state, "dark", event.new), "dark_theme")
+    return page
+
+
+def main() -> None:
+    state, doc = State(work(), pages=tuple(page.name for page in PAGES)), pn.state.curdoc
+    arrive(state)
+    doc.on_event(Arrived, lambda _: arrive(state))
+    doc.on_event(Ahead, lambda event: prepare(state, event))
+    # Not before the page has arrived: what changes while the browser connects can get lost on the way.
+    pn.state.onload(lambda: begin(state))
+    pn.state.on_session_destroyed(lambda _: state.close())
+    frame.leave_nothing(doc)
+    page = page_of(state)
+    frame.forget_busy(page)
     page.servable(title="MtM Explorer")
 
 

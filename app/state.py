@@ -1,7 +1,8 @@
 """State: what one visitor chose and the newest results for it.
 
-The present `Spec` changes only through `go`, `undo` and `redo`. Model work runs in one thread for the whole process,
-never on the event loop; of a burst of choices only the newest is computed, and a result for an older choice is dropped.
+The present `Spec` changes only through `go`, `undo` and `redo`, once the visitor has arrived. Model work runs in one
+thread for the whole process, never on the event loop; of a burst of choices only the newest is computed, and a result
+for an older choice is dropped.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import param
@@ -18,6 +20,7 @@ import param
 from .gate import Turns
 from .limits import LIMITS
 from .spec import HAND, Hide, Spec, part
+from .work import Job, View, Work
 
 log = logging.getLogger(__name__)
 MAX_UNDO = 200
@@ -28,38 +31,8 @@ _PICTURE = ("session", "model", "trial", "sort", "hide")
 _SCORES = ("session", "model", "hide")
 
 
-@dataclass(frozen=True)
-class View:
-    """What a page shows for the present spec, computed while that page is open.
-
-    compute gets a spec of which only the fields named in `reads` are set, so that no other choice computes it again.
-    It returns the result, or an iterator that gives the result so far after every step.
-    """
-
-    compute: Callable[[Spec], Any]
-    reads: tuple[str, ...] = ("session", "model")
-
-
-@dataclass(frozen=True)
-class Work:
-    """What can be computed for a spec; steps of generators take well under a second each."""
-
-    picture: Callable[[Spec], Any]
-    scores: Callable[[Spec], Iterator[Any]]  # the view of the page "explore"
-    jobs: dict[str, Callable[[Spec], Iterator[tuple[float, Any]]]] = field(default_factory=dict)  # share, result so far
-    views: dict[str, View] = field(default_factory=dict)  # page -> what it shows
-
-
-@dataclass(frozen=True)
-class Job:
-    """A long computation on request: its result so far, and whether that is all."""
-
-    kind: str
-    spec: Spec
-    result: Any = None
-    share: float = 0.0  # done, 0..1
-    seconds_left: float | None = None
-    state: str = "running"  # running, done, cancelled or failed
+class _BrokenOff(Exception):  # noqa: N818 (no error: the visitor chose something else)
+    """What was being computed is not wanted any more."""
 
 
 def picture_key(spec: Spec) -> Spec:
@@ -90,12 +63,17 @@ class State(param.Parameterized):
         self._made: dict[str, Spec] = {}
         self._failed: Spec | None = None  # of the last picture: its scores are not asked for
         self._closed = False
+        self._behind: asyncio.Future | None = None  # what a picture need not wait for
         self._tasks: set[asyncio.Task] = set()
 
     # --- choices ------------------------------------------------------------------------------------------------------
 
+    def arrive(self, spec: Spec, message: str = "") -> None:
+        """Take the choices of the address that was opened; `start` computes."""
+        self.message, self.spec = message, spec
+
     def go(self, **changes: Any) -> None:
-        """Change the spec; the only way apart from undo and redo."""
+        """Change the spec; the only way for a visitor, apart from undo and redo."""
         new = replace(self.spec, **changes)
         if new == self.spec:
             return
@@ -170,9 +148,13 @@ class State(param.Parameterized):
 
     def start(self) -> None:
         """Compute what the present spec asks for, unless that is under way already."""
-        if not self.working and not self._closed and self._missing():
+        if self._closed or not (missing := self._missing()):
+            return
+        if not self.working:
             self.working = True
             self._spawn(self._follow())
+        elif missing == "picture" and self._behind is not None:
+            self._behind.cancel()
 
     def close(self) -> None:
         """The visitor has left: nothing more is computed."""
@@ -218,15 +200,38 @@ class State(param.Parameterized):
             self.picture = picture
 
     async def _make_view(self, page: str, key: Spec) -> None:
+        """Results so far are shown as they come; another choice breaks off, even while a turn is waited for."""
         self._show(page, None)
-        turn = self._turns(LIMITS.view_seconds)
-        result = await turn(self._views[page].compute, key)
-        steps = result if isinstance(result, Iterator) else iter([result])
-        while (result := await turn(next, steps, None)) is not None:
-            if self._wanted().get(page) != key or self._closed:
-                self._made.pop(page, None)  # not finished: wanted again if the visitor comes back to it
-                return
+        turn, shown, result = self._turns(LIMITS.view_seconds), 0.0, None
+        breakable = partial(self._breakable, self._wanted())
+        try:
+            await breakable(asyncio.sleep, LIMITS.rest_seconds)
+            found = await breakable(turn, self._views[page].compute, key)
+            steps = found if isinstance(found, Iterator) else iter([found])
+            while (newer := await breakable(turn, next, steps, None)) is not None:
+                if newer is not result and time.monotonic() - shown >= LIMITS.show_seconds:
+                    shown = time.monotonic()
+                    self._show(page, newer)
+                result = newer
+        except _BrokenOff:
+            self._made.pop(page, None)  # not finished: wanted again if the visitor comes back to it
+            return
+        if result is not self.views.get(page):
             self._show(page, result)
+
+    async def _breakable(self, wanted: dict[str, Spec], work: Callable[..., Awaitable], *arguments: Any) -> Any:
+        """The result of `work`; _BrokenOff if the visitor has left, or wants something else by now."""
+        if self._closed or self._wanted() != wanted:
+            raise _BrokenOff
+        self._behind = asyncio.ensure_future(work(*arguments))
+        try:
+            return await self._behind
+        except asyncio.CancelledError:
+            if not self._behind.cancelled():
+                raise  # not by a choice: the server stops
+            raise _BrokenOff from None
+        finally:
+            self._behind = None
 
     def _turns(self, seconds: float, first: bool = False) -> Turns:
         return Turns(id(self), seconds, first)

@@ -10,8 +10,9 @@ from app.analyses import about as facts
 from app.analyses.models import ModelFacts
 from app.pages import about
 from app.spec import Spec
-from app.state import State, Work
+from app.state import State
 from app.words import TIPS, plain
+from app.work import Work
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from app.pages.compare import by_region, pinned, shown, summary
 from app.pages.compare.rasters import said
 from app.plots.compare import draw_differences, draw_pair, make_difference_figure, make_pair_figure
 from app.spec import Hide, Pin, Spec, decode, encode
-from app.state import Job
+from app.work import Job
 from mtm_core.evaluation.baselines import FITS, score_baseline
 from mtm_core.evaluation.compare import compare as library_compare
 from mtm_core.evaluation.compare import over_neurons

@@ -13,8 +13,8 @@ from app.pages.explore.leak import verdict
 from app.pages.explore.neuron import average_lines
 from app.sentences import hidden_sentence, status, tallies, trial_sentence, unknown_session
 from app.spec import HAND, SCHEMES, Box, Hide, Spec
-from app.state import Job
 from app.words import plain
+from app.work import Job
 
 KNOWN = Spec(session="simulated-1")
 UNKNOWN = Spec(session="simulated-2")
@@ -94,7 +94,7 @@ def test_scores_cover_held_out_trials_only_and_grow():
     steps = list(compute.scores(KNOWN))
     opened = steps[-1].recording
     assert (opened.trials.split[opened.test] == "test").all()
-    assert [s.n_done for s in steps] == [8, 16, 24, 32] and steps[-1].n_trials == 32
+    assert [s.n_done for s in steps] == [8, 16, 16, 32] and steps[-1].n_trials == 32
     last = steps[-1]
     assert (np.isfinite(last.bits) == (last.scored & ~last.silent)).all()
     # the untrained model knows each neuron's mean rate and no more

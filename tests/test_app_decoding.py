@@ -30,8 +30,9 @@ from app.plots.decoding import (
     recolour_trace,
 )
 from app.spec import Spec
-from app.state import Job, State, View, Work
+from app.state import State
 from app.theme import DARK, LIGHT
+from app.work import Job, View, Work
 from mtm_core.checkpoint import Checkpoint
 from mtm_core.evaluation.decoding.decode import Plan, decode
 from mtm_core.session import identity

@@ -19,8 +19,9 @@ from app.pages import embeddings as units_page
 from app.pages.embeddings import said
 from app.pages.embeddings.shown import Shown
 from app.spec import Spec, decode, encode
-from app.state import Job, State, View, Work
+from app.state import State
 from app.theme import DARK
+from app.work import Job, View, Work
 from mtm_core.checkpoint import Checkpoint
 from mtm_core.evaluation.region_probe import Protocol, Settings
 from mtm_core.evaluation.unit_map import map_2d

@@ -10,7 +10,8 @@ from app.analyses import films
 from app.pages import masking
 from app.pages.film import _Screen
 from app.spec import Spec
-from app.state import State, Work
+from app.state import State
+from app.work import Work
 from mtm_core.training.film import read_film
 
 

@@ -14,8 +14,9 @@ from app.pages import frame, parts
 from app.pages.controls import choose_scheme
 from app.spec import PAGES as NAMES
 from app.spec import Spec
-from app.state import Job, State, View, Work
+from app.state import State
 from app.words import TIPS
+from app.work import Job, View, Work
 
 
 def quiet(**params) -> State:

@@ -26,8 +26,9 @@ from app.pages.guess import drawing as drawing_part
 from app.pages.guess.game import Game
 from app.pages.guess.result import verdict
 from app.spec import Spec, decode, encode
-from app.state import State, View, Work
+from app.state import State
 from app.teaching import ACTIVITY, MOST_ROUNDS, REGION, Round, parse_round, round_text
+from app.work import View, Work
 from mtm_core.evaluation.linear import Ridge
 from mtm_core.evaluation.metrics import bits_per_spike
 from mtm_core.evaluation.single_neuron.trials import predicted_trials

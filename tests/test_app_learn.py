@@ -16,8 +16,9 @@ from app.pages.learn.links import Links
 from app.pages.learn.listing import listing
 from app.pages.learn.strip import MOST, after, lesson_strip, strip_text
 from app.spec import Hide, Spec, decode, encode
-from app.state import State, Work
+from app.state import State
 from app.teaching import LESSONS, MOST_STEPS, Place, parse_place, place_text
+from app.work import Work
 
 
 def state_at(**choices: object) -> State:

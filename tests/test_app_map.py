@@ -34,8 +34,9 @@ from app.plots.information import (
 )
 from app.plots.swanson import draw_swanson, make_swanson_figure, recolour_swanson
 from app.spec import HAND, Hide, Spec
-from app.state import Job, State, View, Work
+from app.state import State
 from app.theme import DARK, LIGHT
+from app.work import Job, View, Work
 from mtm_core.checkpoint import Checkpoint
 from mtm_core.evaluation.information.map import Kind, Settings, information_map
 from mtm_core.session import identity

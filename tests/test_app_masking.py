@@ -24,7 +24,8 @@ from app.pages.masking import bar, gallery, pictures, prompts, ratios, said, sto
 from app.pages.masking.shown import trial
 from app.plots.masking import attention_blocks, label_prefix, make_sheet, neuron_block, small_picture, token_blocks
 from app.spec import SCHEMES, Hide, Spec, decode, encode
-from app.state import Job, State, View, Work
+from app.state import State
+from app.work import Job, View, Work
 from mtm_core.checkpoint import Checkpoint
 from mtm_core.evaluation.metrics import bits_per_spike
 from mtm_core.evaluation.tasks import train_means

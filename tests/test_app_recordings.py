@@ -21,7 +21,8 @@ from app.pages.controls import offer_sessions, session_labels  # noqa: E402
 from app.pages.parts import guarded  # noqa: E402
 from app.pages.recordings import Adding, Listing, said  # noqa: E402
 from app.spec import Spec, decode, encode  # noqa: E402
-from app.state import State, Work  # noqa: E402
+from app.state import State  # noqa: E402
+from app.work import Work  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

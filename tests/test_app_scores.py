@@ -21,8 +21,8 @@ from app.pages.scores.baselines import rows as baseline_rows
 from app.pages.scores.found import found, question, shown_task, status
 from app.plots.scores import draw_predictors, draw_rates, make_predictor_figure, make_rate_figure
 from app.spec import Scoring, Spec
-from app.state import Job
 from app.theme import DARK
+from app.work import Job
 from mtm_core.evaluation.baselines import score_baseline
 from mtm_core.evaluation.compare import compare
 from mtm_core.evaluation.questions import Asking

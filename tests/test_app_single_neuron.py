@@ -18,8 +18,9 @@ from app.plots.psth import colours, top_of
 from app.plots.quiet import root_ticks
 from app.plots.trial_maps import value_colours
 from app.spec import Scoring, Spec, part
-from app.state import State, Work
+from app.state import State
 from app.theme import LIGHT
+from app.work import Work
 from mtm_core.evaluation.single_neuron.measured import Measured
 
 SPEC = Spec(session="simulated-1", page="neuron", neuron=5)

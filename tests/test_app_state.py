@@ -7,8 +7,10 @@ import threading
 from dataclasses import replace
 
 from app import state as state_module
+from app.gate import GATE
 from app.spec import HAND, Hide, Spec
-from app.state import State, View, Work, picture_key
+from app.state import State, picture_key
+from app.work import View, Work
 
 
 class Fake:
@@ -303,6 +305,34 @@ def test_a_view_left_half_done_is_finished_when_the_page_opens_again():
         state.go(page="map")
         await settled(state)
         assert state.views["map"] == "whole"
+
+    run(scenario)
+
+
+def test_a_picture_does_not_wait_for_the_turn_of_the_scores_before_it():
+    async def scenario(fake):
+        held, order = threading.Event(), []
+
+        def scores(spec):
+            order.append("scores")
+            return fake.scores(spec)
+
+        def picture(spec):
+            order.append(f"picture {spec.trial}")
+            if spec.trial == 1:  # somebody else works next, and the scores of this visitor have to wait
+                GATE.turn("somebody else", lambda: held.wait(5))
+            return spec
+
+        state = State(replace(fake.work(), picture=picture, scores=scores), spec=Spec(trial=1))
+        state.start()
+        while state.picture is None:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        state.go(trial=2)
+        await asyncio.sleep(0.1)
+        held.set()
+        await settled(state)
+        assert order == ["picture 1", "picture 2", "scores"] and state.scores[0] == "all"
 
     run(scenario)
 

@@ -24,8 +24,9 @@ from app.pages import controls, frame, train
 from app.pages.train.curves import MOST_DRAWN, Curves
 from app.plots.learning import DASHES, ON_DARK, ON_LIGHT, Line, draw_learning, make_learning, recolour_learning
 from app.spec import Hide, Spec, decode, encode
-from app.state import State, Work
+from app.state import State
 from app.theme import DARK, LIGHT
+from app.work import Work
 from mtm_core import runs
 from mtm_core.runs import Point, Progress, Request, control, folder
 from mtm_core.runs import State as Phase

@@ -27,7 +27,7 @@ from app.pages.translate import behaviors, bend, scores, status, switches, trial
 from app.plots.difference import draw_difference, end_of, make_difference
 from app.plots.raster import Rows
 from app.spec import Spec, decode, encode
-from app.state import State, View, Work
+from app.state import State
 from app.theme import DARK, LIGHT
 from app.translation import (
     MODALITIES,
@@ -42,6 +42,7 @@ from app.translation import (
     with_bend,
     with_class,
 )
+from app.work import View, Work
 from mtm_core.checkpoint import Checkpoint, save_checkpoint
 from mtm_core.evaluation.hidden_modalities import _only
 from mtm_core.evaluation.translation.scores import decoding_score, encoding_score

@@ -56,8 +56,10 @@ APP = {
     "lessons": {"app.teaching"},
     "spec": {"app.chain", "app.comparison", "app.teaching", "app.translation"} | WORDS,
     "gate": {"app.limits"},
-    "serving": {"app.gate", "app.limits"},
-    "state": {"app.gate", "app.limits", "app.spec"} | WORDS,
+    "arrival": set(),
+    "serving": {"app.arrival", "app.gate", "app.limits"},
+    "work": {"app.spec"},
+    "state": {"app.gate", "app.limits", "app.spec", "app.work"} | WORDS,
     "words": set(),
     "limits": set(),
     "sentences": {"app.compute", "app.recordings", "app.spec", "app.words"},
@@ -71,14 +73,14 @@ APP = {
     "pages": {
         f"app.{u}"
         for u in (
-            *("analyses", "compute", "recordings", "plots", "state", "limits"),
+            *("analyses", "compute", "recordings", "plots", "state", "work", "limits"),
             *("chain", "comparison", "spec", "sentences", "theme", "translation", "words"),
             *("lessons", "teaching"),
         )
     },
     # the table of pages hands compute and analyses to state, which knows neither torch nor the library
-    "contents": {f"app.{u}" for u in ("pages", "analyses", "compute", "state", "spec", "limits")},
-    "main": {f"app.{u}" for u in ("contents", "pages", "recordings", "state", "spec", "theme", "limits")},
+    "contents": {f"app.{u}" for u in ("pages", "analyses", "compute", "state", "work", "spec", "limits")},
+    "main": {f"app.{u}" for u in ("arrival", "contents", "pages", "recordings", "state", "spec", "theme", "limits")},
     "app_hooks": {"app.compute", "app.recordings", "app.serving", "app.spec"},
 }
 DRAWING = {"panel", "panel_material_ui", "bokeh", "holoviews", "datashader", "param"}

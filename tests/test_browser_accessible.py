@@ -87,11 +87,11 @@ def test_the_sidebar_leaves_a_window_that_became_narrow_and_has_a_name_when_it_i
     tab = opened(browser, server, "explore", WIDE)
     sidebar = tab.get_by_role("dialog", name="Controls")
     tab.set_viewport_size(NARROW)
-    tab.wait_for_timeout(SETTLED)
-    assert sidebar.count() == 0
+    sidebar.wait_for(state="hidden")
     tab.get_by_role("button", name="Open drawer").first.click()
     sidebar.wait_for()
     assert faults(tab) == []
     tab.set_viewport_size(WIDE)
-    tab.get_by_text("Recording").first.wait_for()
+    tab.get_by_text("Undo").first.wait_for()
+    assert sidebar.count() == 0
     tab.context.close()

@@ -268,7 +268,10 @@ def test_the_limits_of_a_class_are_those_that_were_agreed():
 
 def test_alone_nothing_is_limited():
     limits = Limits()
-    assert {getattr(limits, name) for name in vars(limits) if name != "burst"} == {float("inf")}
+    own = ("burst", "pages_ahead", "rest_seconds", "show_seconds")
+    assert {getattr(limits, name) for name in vars(limits) if name not in own} == {float("inf")}
+    assert limits.rest_seconds == limits.show_seconds == 0
+    assert limits.pages_ahead == 0 < IN_CLASS.pages_ahead <= IN_CLASS.visitors
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from panel.custom import JSComponent
 from ..analyses.models import model_facts
 from ..sentences import unknown_session
 from ..spec import Spec, decode, encode
-from ..state import Job, State
+from ..state import State
 from ..words import PROMPT_NAMES, seconds
+from ..work import Job
 from .parts import Announce, button, card, follow
 
 TIDY_S = 2.0  # s that Panel gets to tidy up after a visitor

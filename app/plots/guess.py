@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from bokeh.events import Pan, PanEnd, PanStart, Tap
-from bokeh.models import ColumnDataSource, CustomJS, FixedTicker, GlyphRenderer, Legend, Span
+from bokeh.models import ColumnDataSource, CustomJS, GlyphRenderer, Legend, Span
 from bokeh.plotting import figure
 
 from ..theme import Look
 from .quiet import ZERO, legend, quiet_figure, recolour_quiet
+from .ticks import set_ticks
 
 HEIGHT = 260  # px inside the axes
 ROW = 17  # px per neuron of the companions
@@ -157,8 +158,7 @@ def draw_companions(shown: CompanionFigure, times: np.ndarray, counts: np.ndarra
     shown.figure.x_range.update(start=float(times[0]), end=float(times[-1]))
     shown.figure.y_range.update(start=0, end=counts.shape[1])
     middles = [counts.shape[1] - 0.5 - i for i in range(len(names))]
-    shown.figure.yaxis.ticker = FixedTicker(ticks=middles)
-    shown.figure.yaxis.major_label_overrides = dict(zip(middles, names, strict=True))
+    set_ticks(shown.figure.yaxis[0], middles, dict(zip(middles, names, strict=True)))
 
 
 def recolour_companions(shown: CompanionFigure, look: Look) -> None:

@@ -10,7 +10,6 @@ from bokeh.models import (
     ColorBar,
     ColumnDataSource,
     FactorRange,
-    FixedTicker,
     HoverTool,
     LinearColorMapper,
     Range1d,
@@ -20,6 +19,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from ..theme import Look, ramp
+from .ticks import set_ticks
 
 CELL = 30  # px per region
 STRIP = 0.34  # width of the strips of region colours, in cells
@@ -136,8 +136,7 @@ def draw_map(shown: MapFigure, drawn: MapCells) -> None:
     plot.y_range.update(start=n - 0.5 + STRIP, end=-0.5)
     plot.frame_height = CELL * (n + 1)
     for axis in (*plot.xaxis, *plot.yaxis):
-        axis.ticker = FixedTicker(ticks=list(range(n)))
-        axis.major_label_overrides = dict(enumerate(names))
+        set_ticks(axis, range(n), dict(enumerate(names)))
     plot.xaxis.major_label_orientation = 0.9
 
 

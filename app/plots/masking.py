@@ -10,7 +10,6 @@ from bokeh.models import (
     BasicTicker,
     ColorBar,
     ColumnDataSource,
-    FixedTicker,
     HoverTool,
     LinearColorMapper,
     Range1d,
@@ -21,6 +20,7 @@ from bokeh.plotting import figure
 from ..theme import LEVELS, RASTER_HEIGHT, Look
 from .blocks import block_max, block_starts
 from .raster import Raster, Scale
+from .ticks import set_ticks
 
 N_PREFIX = 2  # tokens in front of the bins: session, prompt
 PREFIX = 0.045  # width of each of them, as a share of the window
@@ -164,8 +164,7 @@ def label_prefix(sheet: Sheet, window: tuple[float, float], up: bool) -> None:
     first_tick = np.floor(window[0] / step) + 1
     times = [round(float(step * i), 6) for i in np.arange(first_tick, np.floor(window[1] / step + 1e-6) + 1)]
     for axis in (*sheet.figure.xaxis, *(sheet.figure.yaxis if up else ())):
-        axis.ticker = FixedTicker(ticks=[*centres, *times])
-        axis.major_label_overrides = {centres[0]: "S", centres[1]: "P"}
+        set_ticks(axis, [*centres, *times], {centres[0]: "S", centres[1]: "P"})
 
 
 def _before(window: tuple[float, float]) -> tuple[float, float]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from bokeh.models import FixedTicker, Legend, LegendItem, Range1d
+from bokeh.models import Legend, LegendItem, Range1d
 from bokeh.plotting import figure
 
 from ..theme import Look
+from .ticks import set_ticks
 
 ZERO = "#7f8b97"  # lines at zero, at the stimulus, of equality
 _NICE = tuple(float(f"{digit}e{power}") for power in range(-3, 5) for digit in (1, 2, 5))
@@ -61,8 +62,7 @@ def root_axes(plot: figure, top: float) -> None:
     for axis, end in ((plot.xaxis[0], plot.x_range), (plot.yaxis[0], plot.y_range)):
         end.update(start=0.0, end=float(root(1.06 * top)))
         ticks = root_ticks(top)
-        axis.ticker = FixedTicker(ticks=[float(root(tick)) for tick in ticks])
-        axis.major_label_overrides = {float(root(tick)): f"{tick:g}" for tick in ticks}
+        set_ticks(axis, root(ticks), {float(root(tick)): f"{tick:g}" for tick in ticks})
 
 
 def root_ticks(top: float) -> list[float]:

@@ -16,7 +16,6 @@ from bokeh.models import (
     ColumnDataSource,
     CustomJSHover,
     CustomJSTickFormatter,
-    FixedTicker,
     HoverTool,
     LinearColorMapper,
     Range1d,
@@ -27,6 +26,7 @@ from bokeh.plotting import figure
 
 from ..theme import LEVELS, MAX_COUNT, RASTER_HEIGHT, Look
 from .blocks import block_max, block_starts, value_of_max
+from .ticks import set_ticks
 
 MAX_COLUMNS = 240  # bins sent; about the pixel width of one panel
 STRIP = 0.075  # width of the strips beside the raster, as a share of the window
@@ -195,9 +195,7 @@ def recolour(scale: Scale, look: Look, high: float) -> None:
 
 def label_bands(plot: figure, bands: list[tuple[float, str]]) -> None:
     """Region names at the middle of their bands; plain row numbers where there are no bands."""
-    axis = plot.yaxis[0]
-    axis.ticker = FixedTicker(ticks=[centre for centre, _ in bands]) if bands else BasicTicker()
-    axis.major_label_overrides = dict(bands)
+    set_ticks(plot.yaxis[0], [centre for centre, _ in bands], dict(bands))
 
 
 def _in_view(y_range: Range1d, n_rows: int) -> tuple[int, int]:

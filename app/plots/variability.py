@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, GlyphRenderer, HoverTool, Span
+from bokeh.models import ColumnDataSource, GlyphRenderer, HoverTool, Span
 from bokeh.plotting import figure
 
 from ..theme import Look
 from .quiet import ZERO, legend, quiet_figure, recolour_quiet, root, root_axes
+from .ticks import set_ticks
 
 HEIGHT = 210  # px inside the axes
 APART = 0.05  # of a factor of e between the recorded and the predicted point of a window
@@ -83,9 +84,8 @@ def draw_fano(shown: FanoFigure, windows: np.ndarray, curves: dict[str, np.ndarr
     for name, side in (("recorded", -1), ("predicted", 1)):
         y, low, high = curves[name].T
         shown.sources[name].data = {"x": x + side * APART, "y": y, "low": low, "high": high, "window": windows}
-    axis = shown.figure.xaxis[0]
-    axis.ticker = FixedTicker(ticks=x.tolist())
-    axis.major_label_overrides = {float(place): f"{window:g}" for place, window in zip(x, windows, strict=True)}
+    names = {float(place): f"{window:g}" for place, window in zip(x, windows, strict=True)}
+    set_ticks(shown.figure.xaxis[0], x, names)
     shown.figure.x_range.update(start=float(x[0]) - 0.3, end=float(x[-1]) + 0.3)
     known = np.concatenate([curve.ravel() for curve in curves.values()])
     top = float(np.nanmax([1.5, *known[np.isfinite(known)]]))

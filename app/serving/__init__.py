@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import bokeh.server.server
 
+from . import serialising
 from .gatekeeper import Gatekeeper
 
 
 def install() -> None:
     """From now on servers of this process are guarded; to be called before one is made. Twice is once."""
     bokeh.server.server.BokehTornado = Gatekeeper
+    serialising.install()

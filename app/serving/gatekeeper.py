@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import math
 import secrets
 import time
@@ -18,13 +19,18 @@ from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import PeriodicCallback
 from tornado.web import RequestHandler
 
+from ..gate import GATE
 from ..limits import HOSTS, KEY, LIMITS
 from .admission import Admission
 from .headers import Headed, page_policy, with_nonce
 from .pages import TICKET, Health, Line, Live, Opened, Refused
+from .prepared import Prepared
 from .socket import GuardedSocket
 
+log = logging.getLogger(__name__)
 IDLE_CHECK_MS = 30_000
+# Nobody has asked for anything for so long: time to build a page ahead. Longer while somebody looks at a page.
+LULL_S, READING_S, LULL_CHECK_MS = 2.0, 20.0, 100
 KEY_NAME = "key"  # in the address that a desktop opens
 Target = tuple[type[RequestHandler], dict[str, Any]]
 
@@ -43,7 +49,7 @@ class GuardedSession(Headed):
         admission, making = self.application.admission, object()
         admission.promise(making, self.ticket)
         try:
-            session = await super().get_session()
+            session = await self.find_session()
             admission.promise(session.id, self.ticket)
         finally:
             admission.withdraw(making)
@@ -51,11 +57,17 @@ class GuardedSession(Headed):
             self.set_cookie(TICKET, self.ticket, httponly=True, samesite="Lax")
         return session
 
+    async def find_session(self) -> Any:
+        return await super().get_session()
+
 
 class GuardedPage(GuardedSession):
     """Comes before Panel's handler of the page."""
 
     nonce = ""
+
+    async def find_session(self) -> Any:
+        return await self.application.prepared.take(self) or await super().find_session()
 
     def policy(self) -> dict[str, str]:
         self.nonce = self.nonce or secrets.token_urlsafe(16)
@@ -85,24 +97,30 @@ class Gatekeeper(BokehTornado):
         self._key, self._cookie = KEY, secrets.token_urlsafe(32)
         ours = [("/live", Live), ("/health", Health)]
         super().__init__(applications, extra_patterns=[*ours, *(extra_patterns or [])], **options)
-        self._idle = PeriodicCallback(self._close_idle, IDLE_CHECK_MS)
+        self.prepared = Prepared(self, LIMITS.pages_ahead)
+        self._asked = time.monotonic()  # when somebody last asked for anything
+        self._checks = PeriodicCallback(self._close_idle, IDLE_CHECK_MS), PeriodicCallback(self._prepare, LULL_CHECK_MS)
 
     def start(self) -> None:
         super().start()
-        self._idle.start()
+        for check in self._checks:
+            check.start()
 
     def stop(self, wait: bool = True) -> None:
-        self._idle.stop()
+        for check in self._checks:
+            check.stop()
         super().stop(wait)
 
     def health(self) -> dict[str, Any]:
         """Numbers for /health."""
+        sessions = sum(len(list(context.sessions)) for context in self._applications.values())
         return {
             "visitors": self.admission.visitors,
             "places": None if math.isinf(LIMITS.visitors) else LIMITS.visitors,
             "in_line": self.admission.waiting,
             "connections": len(self._sockets),
-            "sessions": sum(len(list(context.sessions)) for context in self._applications.values()),
+            "sessions": sessions - len(self.prepared),
+            "pages_ahead": len(self.prepared),
             "refused": dict(self._refused),
         }
 
@@ -112,6 +130,8 @@ class Gatekeeper(BokehTornado):
         self, request: HTTPServerRequest, target_class: type[RequestHandler], target_kwargs: Any = None, **path: Any
     ) -> Any:
         """Tornado asks here who shall answer a request, after it found the route."""
+        if not issubclass(target_class, Health | Live):
+            self._asked = time.monotonic()
         chosen = self._refuse(request) or self._admit(request, target_class, target_kwargs)
         return super().get_handler_delegate(request, *chosen, **path)
 
@@ -170,3 +190,19 @@ class Gatekeeper(BokehTornado):
             if time.monotonic() - socket.heard > LIMITS.idle_seconds:
                 self.count_refused("idle")
                 socket.close(1001, "idle")
+
+    # --- while nobody asks --------------------------------------------------------------------------------------------
+
+    async def _prepare(self) -> None:
+        """Build a page ahead; never while somebody works, as that would wait for it."""
+        heard = max((socket.heard for socket in self._sockets), default=0.0)
+        lull = READING_S if self._sockets else LULL_S
+        if time.monotonic() - max(self._asked, heard) < lull or not GATE.idle:
+            return
+        room = self.admission.places - self.admission.visitors - len(self.prepared)
+        if room > 0:
+            try:
+                await self.prepared.build(self._applications.values())
+            except Exception:  # pages are built when they are asked for, and the failure is told to who asks
+                self.prepared.most = 0
+                log.exception("no pages are built ahead")

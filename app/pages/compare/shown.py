@@ -8,8 +8,9 @@ import panel as pn
 
 from ...analyses.compared import Compared, asked
 from ...comparison import EXPLORE
-from ...state import Job, State
+from ...state import State
 from ...words import TASK_NAMES, seconds
+from ...work import Job
 from ..parts import follow
 
 PAGE = "compare"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...analyses.decoding import Decodings
-from ...state import Job
 from ...words import count, interval, number, plain
+from ...work import Job
 
 BEHAVIORS = {
     "choice": "Choice (left or right)",

@@ -14,8 +14,9 @@ import panel_material_ui as pmui
 
 from ...analyses.decoding import Decodings, example, names_of
 from ...plots.decoding import ScoreRows, draw_scores, make_score_figure, recolour_scores
-from ...state import Job, State
+from ...state import State
 from ...theme import look
+from ...work import Job
 from ..grid import Column, Grid
 from ..parts import TIGHT, Announce, button, flexible, guarded, offer
 from .examples import Examples

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...analyses.embeddings import ShownUnits
-from ...state import Job
 from ...words import count, interval, number, plain
+from ...work import Job
 from ..parts import table
 
 PARTIAL = {"running": "Still running", "cancelled": "Cancelled, partial", "failed": "Stopped by an error, partial"}

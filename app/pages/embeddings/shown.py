@@ -9,8 +9,9 @@ import panel_material_ui as pmui
 
 from ...analyses.embeddings import READS, ShownUnits
 from ...plots.embeddings import Dots, draw_units, make_unit_figure, recolour_units
-from ...state import Job, State
+from ...state import State
 from ...theme import look
+from ...work import Job
 from ..grid import Column, Grid
 from ..levels import level_select
 from ..parts import TABLE_STYLE, Announce, bind, button, flexible, guarded

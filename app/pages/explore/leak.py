@@ -5,7 +5,8 @@ from __future__ import annotations
 import panel as pn
 
 from ...compute import LeakRow
-from ...state import Job, State, picture_key
+from ...state import State, picture_key
+from ...work import Job
 from ..parts import TABLE_STYLE, Announce, button, card, follow, prose, table
 
 HEAD = ("Hidden counts replaced by", "Outputs changed", "Largest |difference|")

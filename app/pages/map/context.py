@@ -8,9 +8,10 @@ import panel_material_ui as pmui
 from ...analyses.information import ShownLoss
 from ...plots.information import LossBars, draw_losses, make_loss_figure, recolour_losses
 from ...spec import Hide, Spec
-from ...state import Job, State
+from ...state import State
 from ...theme import look
 from ...words import count
+from ...work import Job
 from ..parts import Announce, bind, button, flexible, follow, heading
 from .said import about_loss, context_words
 

@@ -15,9 +15,10 @@ from ...analyses.swanson import outlines
 from ...plots.information import MapCells, cell_at, choose_cell, draw_map, make_map_figure, recolour_map
 from ...plots.swanson import draw_swanson, make_swanson_figure, recolour_swanson
 from ...spec import HAND, Hide
-from ...state import Job, State
+from ...state import State
 from ...theme import look
 from ...words import number, plain
+from ...work import Job
 from ..levels import level_select
 from ..parts import Announce, bind, button, flexible, follow, guarded
 from .said import DIGITS, KINDS, about_map, cell_sentence, chance, interval

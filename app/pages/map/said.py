@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...analyses.information import ShownLoss, ShownMap
-from ...state import Job
 from ...words import count, number
+from ...work import Job
 
 KINDS = {"Lost without the source": "lost", "From the source alone": "alone"}
 PARTIAL = {

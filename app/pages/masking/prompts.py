@@ -6,9 +6,10 @@ import panel as pn
 
 from ...analyses.masking_prompts import TRUE_RATES, UNPROMPTED, Prompts, PromptScore
 from ...plots.masking_scores import ScoreLine, draw_prompt_scores, make_prompt_scores, recolour_prompt_scores
-from ...state import Job, State
+from ...state import State
 from ...theme import look
 from ...words import PROMPT_NAMES, TIPS, count, interval, number
+from ...work import Job
 from ..parts import TABLE_STYLE, Announce, button, card, flexible, follow, heading, prose, table
 from .shown import PAGE, PROMPTS, job_of, newest
 

@@ -10,9 +10,10 @@ from ...analyses.masking_ratios import SEEDS, Ratios
 from ...compute import default_ratio
 from ...plots.masking_scores import draw_ratio_curve, make_ratio_curve, recolour_ratio_curve
 from ...spec import Hide
-from ...state import Job, State
+from ...state import State
 from ...theme import look
 from ...words import PROMPT_NAMES, SCHEME_NAMES, count, interval, number
+from ...work import Job
 from ..parts import Announce, bind, button, card, flexible, follow, heading, prose
 from .shown import PAGE, RATIOS, job_of, newest
 

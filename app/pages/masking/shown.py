@@ -9,7 +9,8 @@ import numpy as np
 
 from ...analyses.masking import Inside, Shown
 from ...compute import Picture
-from ...state import Job, State
+from ...state import State
+from ...work import Job
 
 PAGE = "masking"
 PROMPTS, RATIOS = "masking_prompts", "masking_ratios"  # kinds of jobs

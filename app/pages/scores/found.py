@@ -8,8 +8,9 @@ from ...analyses.models import model_facts
 from ...analyses.score_tables import TaskTables
 from ...analyses.scores import Results
 from ...spec import Scoring, Spec, part
-from ...state import Job, State
+from ...state import State
 from ...words import seconds
+from ...work import Job
 
 PARTIAL = {
     "running": "Partial, still running",
