@@ -61,8 +61,8 @@ def watched(context, server: tuple[str, Path], patience: int = PATIENCE, console
     tab.set_default_timeout(patience)
     yield tab
     tab.close()
-    assert not errors and not outside
-    assert problems(server[1].read_text()) == []
+    reported = problems(server[1].read_text())
+    assert not (errors or outside or reported), (errors, outside, reported)
 
 
 def _wait_until_up(address: str, log: Path, process: subprocess.Popen) -> None:
