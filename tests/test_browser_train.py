@@ -66,7 +66,7 @@ def test_a_run_from_a_warning_in_explore_to_its_model_in_explore(page, server):
     page.get_by_role("button", name="Fine-tune this model on this recording").click()
     page.wait_for_url("**page=train**")
     expect(page.get_by_text("A model that exists learns a recording")).to_be_visible()
-    choose(page, "Training time", "2 minutes")
+    choose(page, "Training time", "1 minute")
     page.get_by_role("button", name="Start training").click()
     expect(item(page, "running")).to_be_visible()
     expect(page.get_by_text(re.compile(r"Step [\d,]+, \d+%"))).to_be_visible()
