@@ -1,7 +1,7 @@
 """On simulated coupled neurons a trained model beats every baseline; without training, or without its own trial, none.
 
-60 neurons of the session simulated-4 in bins of 40 ms: about 15 s of training on one core for each of three seeds, of which
-two are left out unless asked for with -m long.
+60 neurons of the session simulated-4 in bins of 40 ms: about 15 s of training on one core for each of three seeds,
+of which two are left out unless asked for with -m long.
 """
 
 from __future__ import annotations
