@@ -255,6 +255,7 @@ def test_an_empty_page_says_how_to_begin(monkeypatch):
     assert "Nothing decoded yet" in shown.about.text and not shown.figure.visible
     assert list(shown.behavior.options.values()) == ["choice", "wheel_speed"]
     assert not any(start.disabled for start in shown.buttons)
+    assert shown.file.disabled and shown.grid.file.disabled
 
 
 def test_the_page_shows_the_chosen_behavior_from_every_source(monkeypatch, found):
@@ -271,6 +272,7 @@ def test_the_page_shows_the_chosen_behavior_from_every_source(monkeypatch, found
     np.testing.assert_array_equal(shown.examples.trace.lines.data["truth"], expected.truth[3])
     np.testing.assert_array_equal(shown.examples.trace.lines.data["decoded"], expected.predicted[3])
     assert shown.buttons[0].disabled and not shown.buttons[1].disabled  # this one is complete
+    assert not shown.file.disabled and not shown.grid.file.disabled
 
 
 def test_all_records_are_in_the_table_and_in_the_files(monkeypatch, found):

@@ -136,6 +136,7 @@ def test_the_page_is_built_before_anything_is_measured(monkeypatch):
     made = Shown(state)
     made.draw()
     assert made.about.text.startswith("Not measured yet") and not made.figure.visible and not made.start.disabled
+    assert made.grid.file.disabled
 
 
 def test_the_page_has_an_address():
@@ -199,6 +200,7 @@ def test_results_of_another_model_are_not_shown(monkeypatch, result):
     state.views = {"embeddings": result}  # another visitor has measured it
     part.draw()
     assert part.found is result and part.figure.visible and part.start.disabled
+    assert not part.grid.file.disabled
 
 
 def test_the_map_is_not_drawn_again_while_the_probe_goes_on(part, result):

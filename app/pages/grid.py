@@ -84,6 +84,7 @@ class Grid:
             callback=self._file,
             filename="table.csv",
             label="Download CSV",
+            disabled=True,  # until there are rows
             variant="outlined",
             size="small",
             sx=TIGHT,
@@ -94,7 +95,11 @@ class Grid:
     def show(self, table: pd.DataFrame, name: str) -> None:
         """Show these rows; `name` is that of the file."""
         self.widget.value = table[list(self.columns)].reset_index(drop=True)
-        self.file.filename = f"{name}.csv"
+        self.file.param.update(filename=f"{name}.csv", disabled=not len(table))
+
+    def clear(self) -> None:
+        self.widget.value = self.widget.value.iloc[:0]
+        self.file.disabled = True
 
     def _file(self) -> io.StringIO:
         shown: Any = self.widget.current_view

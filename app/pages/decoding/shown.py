@@ -73,6 +73,7 @@ class Shown:
             callback=lambda: io.StringIO(json.dumps(self.found.records if self.found else {}, indent=1)),
             filename="decoding.json",
             label="Download JSON",
+            disabled=True,  # until something is decoded
             variant="outlined",
             size="small",
             sx=TIGHT,
@@ -115,6 +116,7 @@ class Shown:
             if names and self.behavior.value not in names:
                 self.behavior.value = names[0]
         self.grid.show(_table(found), "decoding")
+        self.file.disabled = found is None
         self.draw_behavior()
 
     def draw_behavior(self) -> None:

@@ -81,6 +81,7 @@ class Shown:
         if not placed:
             self.keys.object, self.note.text = "", ""
             self.drawn.clear()
+            self.grid.clear()
             return
         self.draw_map(found)
 

@@ -45,6 +45,7 @@ class Pairs:
         self.figure = flexible(self.shown.figure, 380, visible=False)
         self.flat = make_swanson_figure(self.shown.shades)
         self.flat_figure = flexible(self.flat.figure, 300, visible=False)
+        self.files = [self.download(name) for name in ("csv", "json")]
 
     @property
     def job(self) -> Job | None:
@@ -69,6 +70,8 @@ class Pairs:
         self.shown.figure.visible = self.figure.visible = shown is not None
         for part in (*self.ends, self.explore, self.sentence):
             part.visible = shown is not None
+        for file in self.files:
+            file.disabled = shown is None
         if shown is None:
             self.cell, self.flat.figure.visible, self.flat_figure.visible = None, False, False
             return
@@ -123,21 +126,20 @@ class Pairs:
         chosen = {end.value for end in self.ends if end.value}
         self.state.go(page="explore", hide=Hide(scheme=HAND, regions=tuple(sorted(chosen))))
 
-    def download(self, name: str) -> pn.viewable.Viewable:
-        """A file of the map as it is now; empty before there is one."""
+    def download(self, name: str) -> pmui.FileDownload:
+        """A file of the map as it is now."""
         return pmui.FileDownload(
             callback=lambda: io.StringIO(_file(self.map, name)),
             filename=f"information-map.{name}",
             label=f"Download {name.upper()}",
+            disabled=True,  # until there is a map
             size="small",
             variant="outlined",
             margin=(4, 3),
         )
 
 
-def _file(shown: ShownMap | None, name: str) -> str:
-    if shown is None:
-        return ""
+def _file(shown: ShownMap, name: str) -> str:
     return shown.found.to_csv() if name == "csv" else json.dumps(shown.found.to_json(), indent=1)
 
 
@@ -166,7 +168,7 @@ def view(state: State) -> pn.viewable.Viewable:
     aside = pn.Column(
         part.sentence,
         pn.FlexBox(*part.ends, align_items="center"),
-        pn.FlexBox(part.explore, part.download("csv"), part.download("json")),
+        pn.FlexBox(part.explore, *part.files),
         part.flat_figure,
         styles={"flex": "1 1 300px", "min-width": "0"},
     )
