@@ -124,8 +124,8 @@ class Visitor:
         return self._replies.pop(name)
 
     async def _read(self) -> None:
-        while True:
-            frames = [await self.socket.read_message() for _ in range(3)]
+        while (first := await self.socket.read_message()) is not None:  # asked again after the end, it never answers
+            frames = [first, *[await self.socket.read_message() for _ in range(2)]]
             if None in frames:
                 break
             header, content = json.loads(frames[0]), json.loads(frames[2])
