@@ -184,6 +184,7 @@ class Gatekeeper(BokehTornado):
         if socket in self._sockets:
             self._sockets.remove(socket)
             self.admission.left(socket.session_id)
+            self.prepared.release(socket.session_id)
 
     def _close_idle(self) -> None:
         for socket in list(self._sockets):

@@ -43,6 +43,7 @@ class Prepared:
         self.most = most
         self._server, self._clock = server, clock
         self._pages: deque[_Page] = deque()
+        self._handed_out: dict[str, ServerSession] = {}  # whose visitors have not left yet
         self._strangers: set[ApplicationContext] = set()  # whose pages do not know how to wait for a visitor
 
     def __len__(self) -> int:
@@ -77,10 +78,15 @@ class Prepared:
             return None
         session = self._pages.popleft().session
         self._sign_over(session, request, page._generate_token_payload())
-        # Bokeh's patience with pages whose browser never connects begins now.
-        IOLoop.current().call_later(PROMISE_S, session.unblock_expiration)
+        self._handed_out[session.id] = session
+        IOLoop.current().call_later(PROMISE_S, self.release, session.id)
         await session.with_document_locked(_tell, session.document, Arrived())
         return session
+
+    def release(self, name: str) -> None:
+        """From now on Bokeh may discard the session of this name: its visitor has left, or had the time to connect."""
+        if name in self._handed_out:
+            self._handed_out.pop(name).unblock_expiration()
 
     def _sign_over(self, session: ServerSession, request: HTTPServerRequest, payload: dict[str, Any]) -> None:
         """From now on the session is the one that this request asked for, as Bokeh makes them."""
