@@ -205,7 +205,7 @@ async def main(parts: set[str]) -> None:
         if parts & {"class", "nuisances", "training"}:
             await lesson(folder, parts)
         if "cycles" in parts:
-            with served(folder, a_class(VISITORS)) as site:
+            with served(folder, a_class(CYCLES)) as site:  # a place stays taken for a while after its visitor left
                 await cycles(site)
     print(f"{sum(line[3] == 'NO' for line in TABLE)} of {len(TABLE)} figures missed")
 
