@@ -31,7 +31,7 @@ async def filled(site: Served) -> None:
     for _ in range(PATIENCE_S):
         health = site.health()
         if health["pages_ahead"] == PLACES and not health["visitors"]:
-            await asyncio.sleep(4)  # ripe
+            await asyncio.sleep(8)  # ripe, on a slow machine as well
             return
         await asyncio.sleep(1)
     raise AssertionError(site.health())
