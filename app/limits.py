@@ -35,7 +35,7 @@ class Limits:
 
 IN_CLASS = Limits(
     visitors=int(os.environ.get("MTM_VISITORS", "32")),
-    pages_ahead=min(32, int(os.environ.get("MTM_VISITORS", "32"))),
+    pages_ahead=32,  # never more than there are places left
     values=2e7,
     neurons=4096,
     bins=500,

@@ -98,8 +98,9 @@ class Grid:
         self.file.param.update(filename=f"{name}.csv", disabled=not len(table))
 
     def clear(self) -> None:
-        self.widget.value = self.widget.value.iloc[:0]
-        self.file.disabled = True
+        if not self.file.disabled:  # an empty table set again would be sent again
+            self.widget.value = self.widget.value.iloc[:0]
+            self.file.disabled = True
 
     def _file(self) -> io.StringIO:
         shown: Any = self.widget.current_view

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +39,9 @@ class _Page:
 class Prepared:
     """Pages of the app that nobody has opened yet; at most `most`."""
 
-    def __init__(self, server: Any, most: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, server: Any, most: int) -> None:
         self.most = most
-        self._server, self._clock = server, clock
+        self._server = server
         self._pages: deque[_Page] = deque()
         self._handed_out: dict[str, ServerSession] = {}  # whose visitors have not left yet
         self._strangers: set[ApplicationContext] = set()  # whose pages do not know how to wait for a visitor
@@ -65,7 +65,7 @@ class Prepared:
         session.block_expiration()
         begun = Ahead()
         await session.with_document_locked(_tell, session.document, begun)
-        self._pages.append(_Page(context, session, begun, self._clock()))
+        self._pages.append(_Page(context, session, begun, time.monotonic()))
 
     async def take(self, page: Any) -> ServerSession | None:
         """A page for the request of this handler, if one is ripe."""
@@ -73,7 +73,7 @@ class Prepared:
         if not self._pages or any(name in request.arguments or name in request.headers for name in NAMED):
             return None
         first = self._pages[0]
-        ripe = first.begun.ready() and self._clock() - first.built >= RIPE_S
+        ripe = first.begun.ready() and time.monotonic() - first.built >= RIPE_S
         if first.context is not page.application_context or not ripe:
             return None
         session = self._pages.popleft().session

@@ -87,14 +87,18 @@ async def ready(site: Served, pages: int) -> None:
 
 
 async def building(site: Served) -> None:
-    """CPU of building one page ahead, from the pages that a new server builds."""
+    """CPU and memory of one page, from the pages that a new server builds ahead."""
     with tempfile.TemporaryDirectory() as name, served(Path(name), a_class(VISITORS)) as fresh:
         await ready(fresh, VISITORS // 4)  # what is made once has been made
         before = fresh.health()
         await ready(fresh, VISITORS)
         after = fresh.health()
-    cpu = (after["cpu_s"] - before["cpu_s"]) / (after["pages_ahead"] - before["pages_ahead"])
+    pages = after["pages_ahead"] - before["pages_ahead"]
+    cpu, each = (after["cpu_s"] - before["cpu_s"]) / pages, (after["memory_mb"] - before["memory_mb"]) / pages
     row("CPU per page built ahead, drawn", f"{1000 * cpu:.0f} ms", "150 ms", cpu <= 0.15)
+    row("memory per page", f"{each:.1f} MB", f"{MB_VISITOR} MB", each <= MB_VISITOR)
+    bare = before["memory_mb"] - before["pages_ahead"] * each
+    row("server with model, without pages", f"{bare:.0f} MB", f"{MB_SERVER} MB", bare <= MB_SERVER)
 
 
 async def class_of(site: Served, students: list) -> float:
