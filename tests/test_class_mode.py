@@ -10,12 +10,21 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from bokeh.document import Document
+from bokeh.protocol import Protocol
+from bokeh.server.connection import ServerConnection
+from bokeh.server.session import ServerSession
+from bokeh.server.views.ws import WSHandler
+from tornado.ioloop import IOLoop
 
 from app.gate import BUSY, Gate, Turns
 from app.limits import IN_CLASS, Limits
+from app.serving import socket
 from app.serving.admission import GRACE_S, LONGEST_LINE, MOST_PAGES, PROMISE_S, SEEN_S, Admission
+from app.serving.gatekeeper import guarded
 from app.serving.socket import Pace
 from mtm_core import __main__ as command_line
 from mtm_core import serve
@@ -272,6 +281,31 @@ def test_alone_nothing_is_limited():
     assert {getattr(limits, name) for name in vars(limits) if name not in own} == {float("inf")}
     assert limits.rest_seconds == limits.show_seconds == 0
     assert limits.pages_ahead == 0 < IN_CLASS.pages_ahead <= IN_CLASS.visitors
+
+
+# --- a socket that closes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["the socket", "Bokeh's keep-alive"])
+def test_a_socket_that_closes_gives_its_place_back_and_its_session_goes(monkeypatch, first):
+    monkeypatch.setattr(socket, "HOSTS", ("lab.example",))
+    monkeypatch.setattr(socket, "LINGER_S", 0.0)
+
+    async def close() -> None:
+        session, left = ServerSession("anna", Document(), IOLoop.current()), []
+        closing = object.__new__(guarded(WSHandler))
+        closing.session_id, closing.close_code, closing.close_reason = session.id, 1001, None
+        closing.application_context = SimpleNamespace(get_session={session.id: session}.__getitem__)
+        closing.connection = ServerConnection(Protocol(), closing, closing.application_context, session)
+        closing.application = SimpleNamespace(socket_closed=left.append, client_lost=ServerConnection.detach_session)
+        if first == "Bokeh's keep-alive":  # it pings, and finds the socket closed before tornado has said so
+            closing.application.client_lost(closing.connection)
+        closing.on_close()
+        assert left == [closing] and session.connection_count == 0
+        await asyncio.sleep(0.1)
+        assert session.expiration_requested
+
+    asyncio.run(close())
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -6,8 +6,11 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from bokeh.protocol.exceptions import ProtocolError
+from bokeh.server.contexts import ApplicationContext
 from bokeh.util.token import check_token_signature, get_session_id
 from tornado.ioloop import IOLoop
 
@@ -90,13 +93,16 @@ class GuardedSocket(Headed):
         await super().on_message(fragment)
 
     def on_close(self) -> None:
-        session = self.connection.session if self.connection is not None else None
-        super().on_close()
         self.application.socket_closed(self)
-        if HOSTS and session is not None:
-            IOLoop.current().call_later(LINGER_S, _expire, session)
+        # Bokeh's keep-alive can find a socket closed first; the connection has no session then, and Bokeh would fail.
+        if self.connection is None or self.connection._session is not None:
+            super().on_close()
+        if HOSTS and self.session_id:
+            IOLoop.current().call_later(LINGER_S, _expire, self.application_context, self.session_id)
 
 
-def _expire(session: Any) -> None:
-    if session.connection_count == 0 and not session.destroyed:
-        session.request_expiration()
+def _expire(context: ApplicationContext, session_id: str) -> None:
+    with suppress(ProtocolError):  # it is gone
+        session = context.get_session(session_id)
+        if session.connection_count == 0 and not session.destroyed:
+            session.request_expiration()
