@@ -14,7 +14,8 @@ class View:
     """What a page shows for the present spec, computed while that page is open.
 
     compute gets a spec of which only the fields named in `reads` are set, so that no other choice computes it again.
-    It returns the result, or an iterator that gives the result so far after every step.
+    It returns the result, or an iterator that gives the result so far after every step: the same object while there is
+    nothing new, as what is new is drawn.
     """
 
     compute: Callable[[Spec], Any]

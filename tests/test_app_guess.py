@@ -25,6 +25,7 @@ from app.pages import guess as guess_page
 from app.pages.guess import drawing as drawing_part
 from app.pages.guess.game import Game
 from app.pages.guess.result import verdict
+from app.plots.guess import draw_drawing, make_guess
 from app.spec import Spec, decode, encode
 from app.state import State
 from app.teaching import ACTIVITY, MOST_ROUNDS, REGION, Round, parse_round, round_text
@@ -279,7 +280,32 @@ def test_nothing_is_revealed_before_the_others_have_guessed():
     assert not game.can_reveal and game.scored is None
 
 
+@pytest.mark.parametrize("module", [guess, guess_region])
+def test_while_the_others_guess_nothing_new_is_shown(monkeypatch, module):
+    monkeypatch.setattr(module, "until_done", lambda future: range(4))
+    monkeypatch.setattr(module, "FEWEST_NEURONS", 2, raising=False)
+    monkeypatch.setattr(guess_region, "_said", lambda *_: {})
+    *waiting, answered = guess.play(spec(what=REGION if module is guess_region else ACTIVITY))
+    assert len(waiting) == 5 and all(each is waiting[0] for each in waiting)
+    assert waiting[0].answer is None is not answered.answer
+
+
 # --- what reaches the browser -----------------------------------------------------------------------------------------
+
+
+def test_what_was_drawn_in_the_browser_is_not_sent_back():
+    """It would wipe out the next stroke."""
+    shown, edges, flat = make_guess(), np.linspace(0, 1, 5), np.full(4, 5.0)
+    draw_drawing(shown, edges, flat, True)
+    sent = []
+    for source in (shown.lock, shown.drawing, shown.seen):
+        source.on_change("data", lambda attr, old, new: sent.append(new))
+    shown.seen.data = {"hz": [5.0, 5.0, 9.0, 5.0]}  # as the browser does
+    sent.clear()
+    draw_drawing(shown, edges, np.array([5.0, 5.0, 9.0, 5.0]), True)
+    assert not sent
+    draw_drawing(shown, edges, flat, False)
+    assert sent[0]["open"] == [0] and np.array_equal(sent[1]["hz"], flat)
 
 
 class Shown:

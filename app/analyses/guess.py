@@ -100,9 +100,10 @@ def play_activity(spec: Spec) -> Iterator[Play]:
     except ValueError as error:
         yield Play(problem=f"No round can be played with this recording: {error}.")
         return
-    yield Play(asked)
+    question = Play(asked)
+    yield question
     for _ in until_done(_ridge(spec.session, spec.model)):
-        yield Play(asked)
+        yield question
     yield Play(asked, _answer(spec.session, spec.model, spec.guess.number))
 
 

@@ -73,10 +73,11 @@ def play_region(spec: Spec) -> Iterator[PlayRegion]:
         yield PlayRegion(problem=f"Fewer than two regions of this recording have {FEWEST_NEURONS} neurons.")
     else:
         neuron, asked = _asked(spec.session, spec.model, spec.guess.number)
-        yield PlayRegion(asked)
+        question = PlayRegion(asked)
+        yield question
         found = _answer(spec.session, spec.model, neuron)
         for _ in until_done(found):
-            yield PlayRegion(asked)
+            yield question
         yield PlayRegion(asked, found.result())
 
 

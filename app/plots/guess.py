@@ -34,12 +34,12 @@ hz[i] = y
 lock.data.last[0] = i
 data.hz = hz
 drawing.change.emit()
-if (cb_obj.event_name === "tap") sent.data = { hz: Array.from(hz) }
+if (cb_obj.event_name === "tap") seen.data = { hz: Array.from(hz) }
 """
 DONE = """
 if (!lock.data.open[0] || lock.data.last[0] < 0) return
 lock.data.last[0] = -1
-sent.data = { hz: Array.from(drawing.data.hz) }
+seen.data = { hz: Array.from(drawing.data.hz) }
 """
 
 
@@ -47,7 +47,7 @@ sent.data = { hz: Array.from(drawing.data.hz) }
 class GuessFigure:
     figure: figure
     drawing: ColumnDataSource  # left, right (s), hz of the moments
-    sent: ColumnDataSource  # what the browser says was drawn: hz
+    seen: ColumnDataSource  # hz: the drawing that the browser shows, as both sides know
     spikes: ColumnDataSource
     lines: ColumnDataSource
     lock: ColumnDataSource  # open: 1 while it can be drawn on
@@ -60,7 +60,7 @@ def make_guess() -> GuessFigure:
     drawing = ColumnDataSource({"left": [], "right": [], "hz": []})
     spikes = ColumnDataSource({name: [] for name in ("left", "right", "bottom", "top", "alpha")})
     lines = ColumnDataSource({name: [] for name in ("time", *LINES)})
-    lock, sent = ColumnDataSource({"open": [0], "last": [-1]}), ColumnDataSource({"hz": []})
+    lock, seen = ColumnDataSource({"open": [0], "last": [-1]}), ColumnDataSource({"hz": []})
     parts = {
         "you": plot.quad(
             left="left", right="right", top="hz", bottom=0, source=drawing, fill_alpha=0.35, line_width=1.5
@@ -72,21 +72,24 @@ def make_guess() -> GuessFigure:
         parts[name] = plot.line("time", name, source=lines, line_width=2.2, line_dash=dash)
     plot.add_layout(Span(location=0, dimension="height", line_dash="dashed", line_width=1, line_color=ZERO))
     drag = CustomJS(
-        args={"drawing": drawing, "sent": sent, "lock": lock, "top": plot.y_range, "room": 1 - 1.4 * STRIP}, code=DRAG
+        args={"drawing": drawing, "seen": seen, "lock": lock, "top": plot.y_range, "room": 1 - 1.4 * STRIP}, code=DRAG
     )
     for event in (PanStart, Pan, Tap):
         plot.js_on_event(event, drag)
-    plot.js_on_event(PanEnd, CustomJS(args={"drawing": drawing, "sent": sent, "lock": lock}, code=DONE))
+    plot.js_on_event(PanEnd, CustomJS(args={"drawing": drawing, "seen": seen, "lock": lock}, code=DONE))
     items = {"recorded spikes": [parts["spikes"]], **{name: [parts[key]] for key, name in NAMES.items()}}
     names = legend(plot, items)
     names.ncols = 3  # so that it fits a phone
-    return GuessFigure(plot, drawing, sent, spikes, lines, lock, parts, names)
+    return GuessFigure(plot, drawing, seen, spikes, lines, lock, parts, names)
 
 
 def draw_drawing(shown: GuessFigure, edges: np.ndarray, hz: np.ndarray, can_draw: bool) -> None:
-    """edges (M + 1,) in s, hz (M,)."""
-    shown.lock.data = {"open": [int(can_draw)], "last": [-1]}
-    shown.drawing.data = {"left": edges[:-1], "right": edges[1:], "hz": hz}
+    """edges (M + 1,) in s, hz (M,). What the browser shows is not sent: it would wipe out a stroke under way."""
+    if shown.lock.data["open"] != [int(can_draw)]:
+        shown.lock.data = {"open": [int(can_draw)], "last": [-1]}
+    if not (np.array_equal(shown.drawing.data["right"], edges[1:]) and np.array_equal(shown.seen.data["hz"], hz)):
+        shown.drawing.data = {"left": edges[:-1], "right": edges[1:], "hz": hz}
+        shown.seen.data = {"hz": hz}
     shown.figure.x_range.update(start=float(edges[0]), end=float(edges[-1]))
 
 

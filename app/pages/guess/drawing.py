@@ -41,7 +41,7 @@ class DrawingView:
         self.again = button(state, "Start again", game.flatten)
         self.drag = pmui.Switch(label="Draw with the pointer", value=state.drag, size="small", margin=(6, 4))
         self.drag.param.watch(lambda event: setattr(state, "drag", event.new), "value")
-        self.plot.sent.on_change("data", lambda attr, old, new: guarded(state, self.drawn)(new))
+        self.plot.seen.on_change("data", lambda attr, old, new: guarded(state, self.drawn)(new))
         self.moment.param.watch(guarded(state, lambda _: self._label()), "value")
         self.rate.param.watch(guarded(state, lambda event: self.slid(event.new)), "value_throttled")
         game.watch(follow(state, ["drag"], self.draw, page=PAGE))
@@ -64,6 +64,8 @@ class DrawingView:
 
     def drawn(self, data: dict[str, Any]) -> None:
         """The pointer was lifted."""
+        if self.quiet:
+            return
         self.game.draw(np.asarray(data["hz"], dtype=np.float64))
 
     def slid(self, hz: int | None) -> None:
