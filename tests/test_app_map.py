@@ -18,7 +18,7 @@ from app.analyses import information, swanson
 from app.analyses.kept import Kept
 from app.pages import map as map_page
 from app.pages.map import context, said
-from app.pages.map.pairs import Pairs, _file
+from app.pages.map.pairs import Pairs
 from app.plots.information import (
     LossBars,
     MapCells,
@@ -268,9 +268,11 @@ def test_a_map_of_another_recording_is_not_shown(monkeypatch, shown):
     assert not any(file.disabled for file in part.files)
 
 
-def test_downloads_hold_the_map(shown):
-    rows = list(csv.DictReader(io.StringIO(_file(shown, "csv"))))
-    assert len(rows) == N_CELLS and json.loads(_file(shown, "json"))["complete"] is True
+def test_downloads_hold_the_map(monkeypatch, shown):
+    part = Pairs(visitor(monkeypatch, map=Job("map", SPEC, shown, 1.0, None, "done")))
+    table, everything = (file.callback().read() for file in part.files)
+    assert len(list(csv.DictReader(io.StringIO(table)))) == N_CELLS and json.loads(everything)["complete"] is True
+    assert [file.filename for file in part.files] == ["information-map.csv", "information-map.json"]
 
 
 def test_ticking_a_region_hides_it_by_hand(monkeypatch, small_recording):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import panel as pn
-import panel_material_ui as pmui
 from bokeh.models import CellFormatter, NumberFormatter, StringFormatter
 
 from ..state import State
-from .parts import TIGHT, guarded
+from .parts import download, guarded
 
 PAGE = 15  # rows
 # As dense as the other tables; the first class outweighs the style sheets of the theme.
@@ -80,16 +78,7 @@ class Grid:
             sizing_mode="stretch_width",
             margin=(4, 0),
         )
-        self.file = pmui.FileDownload(
-            callback=self._file,
-            filename="table.csv",
-            label="Download CSV",
-            disabled=True,  # until there are rows
-            variant="outlined",
-            size="small",
-            sx=TIGHT,
-            margin=(4, 3),
-        )
+        self.file = download("Download CSV", "table.csv", self._csv, disabled=True)  # until there are rows
         self.widget.on_click(guarded(state, lambda event: act(self.widget.value.iloc[event.row])))
 
     def show(self, table: pd.DataFrame, name: str) -> None:
@@ -102,7 +91,7 @@ class Grid:
             self.widget.value = self.widget.value.iloc[:0]
             self.file.disabled = True
 
-    def _file(self) -> io.StringIO:
+    def _csv(self) -> str:
         shown: Any = self.widget.current_view
         titles = {name: column.title for name, column in self.columns.items()}
-        return io.StringIO(csv_text(shown.rename(columns=titles)))
+        return csv_text(shown.rename(columns=titles))

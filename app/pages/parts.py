@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,17 @@ def button(state: State, label: str, act: Callable[[], None], **options: Any) ->
     made = pmui.Button(label=label, size="small", **{"variant": "outlined", "margin": (4, 3), "sx": TIGHT, **options})
     made.on_click(guarded(state, lambda _: act()))
     return made
+
+
+def download(label: str, filename: str, text: Callable[[], str], **options: Any) -> pmui.FileDownload:
+    """A button that gives the text as a file; the text is made when it is pressed."""
+    return pmui.FileDownload(
+        callback=lambda: io.StringIO(text()),
+        filename=filename,
+        label=label,
+        size="small",
+        **{"variant": "outlined", "margin": (4, 3), "sx": TIGHT, **options},
+    )
 
 
 def card(*objects: Any, **options: Any) -> pmui.Paper:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from functools import reduce
 from typing import Any
@@ -18,7 +17,7 @@ from ...state import State
 from ...theme import look
 from ...work import Job
 from ..grid import Column, Grid
-from ..parts import TIGHT, Announce, button, flexible, guarded, offer
+from ..parts import Announce, button, download, flexible, guarded, offer
 from .examples import Examples
 from .said import about, behavior_name, metric_name, null_words, second_of, sentence, source_name
 
@@ -69,16 +68,7 @@ class Shown:
         )
         self.grid = Grid(state, COLUMNS, self.look_at)
         self.grid.widget.widths = {**self.grid.widget.widths, **TEXT_WIDTHS}
-        self.file = pmui.FileDownload(
-            callback=lambda: io.StringIO(json.dumps(self.found.records if self.found else {}, indent=1)),
-            filename="decoding.json",
-            label="Download JSON",
-            disabled=True,  # until something is decoded
-            variant="outlined",
-            size="small",
-            sx=TIGHT,
-            margin=(4, 3),
-        )
+        self.file = download("Download JSON", "decoding.json", self._json, disabled=True)  # until something is decoded
         for widget in (self.behavior, self.source):
             widget.param.watch(guarded(state, lambda _: self.draw_behavior()), "value")
 
@@ -118,6 +108,9 @@ class Shown:
         self.grid.show(_table(found), "decoding")
         self.file.disabled = found is None
         self.draw_behavior()
+
+    def _json(self) -> str:
+        return json.dumps(self.found.records if self.found else {}, indent=1)
 
     def draw_behavior(self) -> None:
         """The chosen behavior from every source, and one of these in words and examples."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from functools import partial
 
 import panel as pn
@@ -12,7 +11,7 @@ from ...lessons import Lesson, handout, placed
 from ...lessons import Step as LessonStep
 from ...state import State
 from ...teaching import Place
-from ..parts import TIGHT, Announce, button, card, heading
+from ..parts import Announce, button, card, download, heading
 
 ANSWER = {"textAlign": "left", "justifyContent": "flex-start", "maxWidth": "780px", "minWidth": "min(100%, 300px)"}
 TEXT = """
@@ -113,17 +112,9 @@ class StepView:
             self.state, "Next", lambda: go(number + 1), disabled=number == len(self.lesson.steps), variant="contained"
         )
         end = button(self.state, "All lessons", lambda: self.state.go(lesson=Place()))
-        files = [self._file("Handout", False), self._file("Teacher's handout", True)]
+        name = f"lesson-{self.lesson.name}"
+        files = [
+            download("Handout", f"{name}.md", lambda: handout(self.lesson, False)),
+            download("Teacher's handout", f"{name}-teacher.md", lambda: handout(self.lesson, True)),
+        ]
         return pn.FlexBox(back, following, end, *files, align_items="center", sizing_mode="stretch_width")
-
-    def _file(self, label: str, teacher: bool) -> pmui.FileDownload:
-        """Markdown to print or to change."""
-        return pmui.FileDownload(
-            callback=lambda: io.StringIO(handout(self.lesson, teacher)),
-            filename=f"lesson-{self.lesson.name}{'-teacher' if teacher else ''}.md",
-            label=label,
-            variant="outlined",
-            size="small",
-            sx=TIGHT,
-            margin=(4, 3),
-        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Any
 
@@ -20,7 +19,7 @@ from ...theme import look
 from ...words import number, plain
 from ...work import Job
 from ..levels import level_select
-from ..parts import Announce, bind, button, flexible, follow, guarded
+from ..parts import Announce, bind, button, download, flexible, follow, guarded
 from .said import DIGITS, KINDS, about_map, cell_sentence, chance, interval
 
 JOBS = {"lost": "map", "alone": "map_alone"}
@@ -45,7 +44,10 @@ class Pairs:
         self.figure = flexible(self.shown.figure, 380, visible=False)
         self.flat = make_swanson_figure(self.shown.shades)
         self.flat_figure = flexible(self.flat.figure, 300, visible=False)
-        self.files = [self.download(name) for name in ("csv", "json")]
+        self.files = [
+            download(f"Download {kind.upper()}", f"information-map.{kind}", text, disabled=True)  # until there is a map
+            for kind, text in (("csv", self._csv), ("json", self._json))
+        ]
 
     @property
     def job(self) -> Job | None:
@@ -126,21 +128,11 @@ class Pairs:
         chosen = {end.value for end in self.ends if end.value}
         self.state.go(page="explore", hide=Hide(scheme=HAND, regions=tuple(sorted(chosen))))
 
-    def download(self, name: str) -> pmui.FileDownload:
-        """A file of the map as it is now."""
-        return pmui.FileDownload(
-            callback=lambda: io.StringIO(_file(self.map, name)),
-            filename=f"information-map.{name}",
-            label=f"Download {name.upper()}",
-            disabled=True,  # until there is a map
-            size="small",
-            variant="outlined",
-            margin=(4, 3),
-        )
+    def _csv(self) -> str:
+        return self.map.found.to_csv()
 
-
-def _file(shown: ShownMap, name: str) -> str:
-    return shown.found.to_csv() if name == "csv" else json.dumps(shown.found.to_json(), indent=1)
+    def _json(self) -> str:
+        return json.dumps(self.map.found.to_json(), indent=1)
 
 
 def _cells(shown: ShownMap) -> MapCells:
