@@ -12,6 +12,7 @@ from .arrival import Ahead, Arrived
 from .contents import PAGES, job_names, work
 from .pages import controls, frame, take_home
 from .pages.accessible import Accessible
+from .pages.connection import Connection
 from .pages.learn.strip import lesson_strip
 from .pages.width import Width
 from .recordings import catalogue, predictors
@@ -76,6 +77,7 @@ def page_of(state: State) -> pmui.Page:
         main=[
             width,
             Accessible(margin=0),
+            Connection(margin=0),
             frame.address(state, known),
             lesson_strip(state, known),
             frame.warning(state),

@@ -23,6 +23,7 @@ from .paths import app_dir
 # Bokeh drops a page whose websocket has not connected after 15 s and then builds it again, on the same event loop. When
 # a class opens a link at once, pages wait longer than that and the rebuilding makes it worse.
 UNUSED_PAGE_MS = 120_000
+TIDY_MS = 2000  # between looks at what visitors have left behind; a class reloads its pages all at once
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WILDCARD = ("0.0.0.0", "::", "")  # noqa: S104 (refused below, never bound)
 GRACE_S = 3.0  # from Ctrl-C to a firmer request; the server needs well under a second
@@ -73,7 +74,8 @@ def serve_command(
     if audience.key and address not in LOOPBACK:
         raise ValueError(f"a desktop window talks to its own machine only, not to {address!r}; leave --address out")
     command = [sys.executable, "-m", "panel", "serve", str(app_dir()), "--address", address, "--port", str(port)]
-    command += ["--unused-session-lifetime", str(UNUSED_PAGE_MS), "--enable-xsrf-cookies"]
+    command += ["--unused-session-lifetime", str(UNUSED_PAGE_MS), "--check-unused-sessions", str(TIDY_MS)]
+    command += ["--enable-xsrf-cookies"]
     most = CLASS_MESSAGE_BYTES if audience.visitors else MESSAGE_BYTES
     command += ["--websocket-max-message-size", str(most)]
     if address not in LOOPBACK:

@@ -209,3 +209,19 @@ def test_a_complete_result_opens_from_its_address_for_another_visitor(page, serv
     expect(page.get_by_text("Complete: simulated-mtm")).to_be_visible(timeout=PATIENCE)
     expect(page.locator("table").first).to_have_text(re.compile("Forward prediction"), timeout=PATIENCE)
     assert page.locator("table").first.inner_text() == said
+
+
+def test_a_page_that_lost_its_server_says_so_and_leads_back_to_the_same_choices(page, server):
+    sockets = []
+    page.route_web_socket(re.compile("/ws"), lambda socket: sockets.append((socket, socket.connect_to_server())))
+    page.goto(server[0] + "?trial=7")
+    explore(page)
+    lost = page.get_by_role("alert").filter(has_text="connection to the server is lost")
+    expect(lost).to_have_count(0)
+    sockets[0][0].close(code=1011)
+    expect(lost).to_be_visible()
+    again = page.get_by_role("button", name="Open it again")
+    again.click()
+    expect(lost).to_have_count(0)
+    explore(page)
+    assert len(sockets) == 2 and "trial=7" in page.url

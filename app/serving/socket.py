@@ -10,14 +10,11 @@ from contextlib import suppress
 from typing import Any
 
 from bokeh.protocol.exceptions import ProtocolError
-from bokeh.server.contexts import ApplicationContext
 from bokeh.util.token import check_token_signature, get_session_id
-from tornado.ioloop import IOLoop
 
 from ..limits import HOSTS, LIMITS
 from .headers import Headed
 
-LINGER_S = 30.0  # a session without connection is kept so long: browsers reconnect after a hiccup
 MOST_CONNECTIONS = 4  # of one session; a browser opens one
 FRAMES = 3  # of the smallest message
 ORIGINS = frozenset(f"{scheme}://{host}" for scheme in ("http", "https") for host in HOSTS)
@@ -97,12 +94,12 @@ class GuardedSocket(Headed):
         # Bokeh's keep-alive can find a socket closed first; the connection has no session then, and Bokeh would fail.
         if self.connection is None or self.connection._session is not None:
             super().on_close()
-        if HOSTS and self.session_id:
-            IOLoop.current().call_later(LINGER_S, _expire, self.application_context, self.session_id)
+        if HOSTS:
+            self._let_go()
 
-
-def _expire(context: ApplicationContext, session_id: str) -> None:
-    with suppress(ProtocolError):  # it is gone
-        session = context.get_session(session_id)
-        if session.connection_count == 0 and not session.destroyed:
-            session.request_expiration()
+    def _let_go(self) -> None:
+        """Free what the page held: it does not connect again (`app/pages/connection.py`)."""
+        with suppress(ProtocolError):  # it is gone already
+            session = self.application_context.get_session(self.session_id)
+            if session.connection_count == 0:
+                session.request_expiration()
