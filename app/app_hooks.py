@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 
 from . import compute
+from .garbage import look_seldom
 from .recordings import predictors
 from .serving import install
 from .spec import Spec
 
-SELDOM = (50_000, 20, 20)  # new objects until the collector looks at the young ones; then the older ones
 install()  # here: Bokeh runs this file before it makes the server
 
 
@@ -28,15 +27,6 @@ def _warm() -> None:
         compute.picture(spec)
         for _ in compute.scores(spec):
             pass
-        _rest()
+        look_seldom()
     except Exception:  # a broken bundle is reported to the visitor who opens it
         logging.getLogger(__name__).exception("could not warm up")
-
-
-def _rest() -> None:
-    """Look for garbage seldom: pages consist of many small objects, of which most live as long as their visitor.
-
-    The collector's walks through all libraries were a sixth of the time that building a page takes.
-    """
-    gc.collect()
-    gc.set_threshold(*SELDOM)

@@ -57,7 +57,8 @@ APP = {
     "spec": {"app.chain", "app.comparison", "app.teaching", "app.translation"} | WORDS,
     "gate": {"app.limits"},
     "arrival": set(),
-    "serving": {"app.arrival", "app.gate", "app.limits"},
+    "garbage": set(),
+    "serving": {"app.arrival", "app.garbage", "app.gate", "app.limits"},
     "work": {"app.spec"},
     "state": {"app.gate", "app.limits", "app.spec", "app.work"} | WORDS,
     "words": set(),
@@ -75,13 +76,13 @@ APP = {
         for u in (
             *("analyses", "compute", "recordings", "plots", "state", "work", "limits"),
             *("chain", "comparison", "spec", "sentences", "theme", "translation", "words"),
-            *("lessons", "teaching"),
+            *("garbage", "lessons", "teaching"),
         )
     },
     # the table of pages hands compute and analyses to state, which knows neither torch nor the library
     "contents": {f"app.{u}" for u in ("pages", "analyses", "compute", "state", "work", "spec", "limits")},
     "main": {f"app.{u}" for u in ("arrival", "contents", "pages", "recordings", "state", "spec", "theme", "limits")},
-    "app_hooks": {"app.compute", "app.recordings", "app.serving", "app.spec"},
+    "app_hooks": {"app.compute", "app.garbage", "app.recordings", "app.serving", "app.spec"},
 }
 DRAWING = {"panel", "panel_material_ui", "bokeh", "holoviews", "datashader", "param"}
 FORBIDDEN = {  # third-party packages by unit of app, or for all of mtm_core

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from bokeh.server.session import ServerSession
 from bokeh.server.views.ws import WSHandler
 from tornado.ioloop import IOLoop
 
+from app import garbage
 from app.gate import BUSY, Gate, Turns
 from app.limits import IN_CLASS, Limits
 from app.serving import socket
@@ -303,6 +305,37 @@ def test_a_socket_that_closes_gives_its_place_back_and_its_session_goes(monkeypa
         assert left == [closing] and session.connection_count == 0 and session.expiration_requested
 
     asyncio.run(close())
+
+
+def test_what_visitors_left_is_looked_for_in_a_lull_or_when_it_is_much(monkeypatch):
+    looks = []
+    monkeypatch.setattr(garbage.gc, "collect", lambda: looks.append(1))
+    monkeypatch.setattr(garbage, "_left", 0)
+    assert not garbage.sweep() and not looks
+    garbage.page_left()
+    assert not looks and garbage.sweep() and len(looks) == 1 and not garbage.sweep()
+    for _ in range(2 * garbage.MOST_LEFT):
+        garbage.page_left()
+    assert len(looks) == 3
+
+
+def test_bokeh_does_not_look_whenever_somebody_leaves(monkeypatch):
+    looks = []
+    monkeypatch.setattr(gc, "collect", lambda: looks.append(1))
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(gc, "set_threshold", lambda *_: None)
+    monkeypatch.setattr(garbage.bokeh_document, "gc", gc)  # put back afterwards
+    leave()
+    assert looks == [1]  # otherwise there is nothing left to replace
+    garbage.look_seldom()
+    looks.clear()
+    leave()
+    assert not looks
+
+
+def leave() -> None:
+    session = ServerSession("anna", Document())
+    session.destroy()
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

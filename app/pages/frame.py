@@ -14,6 +14,7 @@ from bokeh.document import Document
 from panel.custom import JSComponent
 
 from ..analyses.models import model_facts
+from ..garbage import page_left
 from ..sentences import unknown_session
 from ..spec import Spec, decode, encode
 from ..state import State
@@ -200,6 +201,7 @@ def leave_nothing(doc: Document) -> None:
         for table in vars(type(pn.state)).values():
             if isinstance(table, WeakKeyDictionary):
                 table.pop(doc, None)
+        page_left()
 
     pn.state.on_session_destroyed(lambda _: asyncio.get_running_loop().call_later(TIDY_S, forget))
 

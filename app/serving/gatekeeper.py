@@ -19,6 +19,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import PeriodicCallback
 from tornado.web import RequestHandler
 
+from ..garbage import sweep
 from ..gate import GATE
 from ..limits import HOSTS, KEY, LIMITS
 from .admission import Admission
@@ -195,10 +196,12 @@ class Gatekeeper(BokehTornado):
     # --- while nobody asks --------------------------------------------------------------------------------------------
 
     async def _prepare(self) -> None:
-        """Build a page ahead; never while somebody works, as that would wait for it."""
+        """Tidy up or build a page ahead; never while somebody works, as that would wait for it."""
         heard = max((socket.heard for socket in self._sockets), default=0.0)
         lull = READING_S if self._sockets else LULL_S
         if time.monotonic() - max(self._asked, heard) < lull or not GATE.idle:
+            return
+        if sweep():
             return
         room = self.admission.places - self.admission.visitors - len(self.prepared)
         if room > 0:
