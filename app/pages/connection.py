@@ -13,7 +13,8 @@ class Connection(JSComponent):
 
     _esm = """
     const TEXT = "The connection to the server is lost. What you chose is kept in the address of this page."
-    const PLACE = `position: fixed; left: 50%; bottom: 24px; transform: translateX(-50%); z-index: 3000;
+    // Above the cover that the template lays over a page which is still loading.
+    const PLACE = `position: fixed; left: 50%; bottom: 24px; transform: translateX(-50%); z-index: 10000;
       display: flex; gap: 16px; align-items: center; width: max-content; max-width: calc(100vw - 64px);
       padding: 12px 16px; border-radius: 8px; background: #7a1f1f; color: #ffffff;
       font: 15px/1.4 Roboto, sans-serif; box-shadow: 0 4px 16px rgba(0, 0, 0, .4)`
