@@ -211,7 +211,7 @@ def test_the_map_is_not_drawn_again_while_the_probe_goes_on(part, result):
 
 
 def test_the_file_holds_every_neuron(part, result):
-    rows = list(csv.DictReader(io.StringIO(part.grid._file().getvalue())))
+    rows = list(csv.DictReader(io.StringIO(part.grid.file.callback().getvalue())))
     assert [row["Unit"] for row in rows] == result.table.uuid.tolist() and {row["Region"] for row in rows} == {
         "CA1",
         "LP",
