@@ -15,6 +15,7 @@ install()  # here: Bokeh runs this file before it makes the server
 
 
 def on_server_loaded(server_context: object) -> None:
+    look_seldom()  # before any page is made: what is there now is kept for ever
     # In the background: the page itself is served at once, and shares what is ready by then.
     threading.Thread(target=_warm, name="warm", daemon=True).start()
 
@@ -27,6 +28,5 @@ def _warm() -> None:
         compute.picture(spec)
         for _ in compute.scores(spec):
             pass
-        look_seldom()
     except Exception:  # a broken bundle is reported to the visitor who opens it
         logging.getLogger(__name__).exception("could not warm up")

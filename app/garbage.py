@@ -20,7 +20,7 @@ _left = 0
 
 
 def look_seldom() -> None:
-    """Once, when the server has loaded what it keeps."""
+    """Once, when the server has loaded what it keeps and before it makes a page, which would be kept as well."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*SELDOM)
