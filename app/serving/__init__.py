@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bokeh.server.server
 
-from . import serialising
+from . import rendered, serialising
 from .gatekeeper import Gatekeeper
 
 
@@ -16,3 +16,4 @@ def install() -> None:
     """From now on servers of this process are guarded; to be called before one is made. Twice is once."""
     bokeh.server.server.BokehTornado = Gatekeeper
     serialising.install()
+    rendered.install()

@@ -204,9 +204,9 @@ class Gatekeeper(BokehTornado):
         if sweep():
             return
         room = self.admission.places - self.admission.visitors - len(self.prepared)
-        if room > 0:
-            try:
+        try:
+            if not await self.prepared.finish() and room > 0:
                 await self.prepared.build(self._applications.values())
-            except Exception:  # pages are built when they are asked for, and the failure is told to who asks
-                self.prepared.most = 0
-                log.exception("no pages are built ahead")
+        except Exception:  # pages are built when they are asked for, and the failure is told to who asks
+            self.prepared.most = 0
+            log.exception("no pages are built ahead")

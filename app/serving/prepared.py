@@ -22,6 +22,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import IOLoop
 
 from ..arrival import Ahead, Arrived
+from . import rendered
 from .admission import PROMISE_S
 
 RIPE_S = 3.0  # from building a page until it is handed out: what was computed for it is drawn by then
@@ -34,6 +35,10 @@ class _Page:
     session: ServerSession
     begun: Ahead
     built: float
+
+    def drawn(self) -> bool:
+        """Whether everything that was computed for it is on it."""
+        return self.begun.ready() and time.monotonic() - self.built >= RIPE_S
 
 
 class Prepared:
@@ -67,14 +72,21 @@ class Prepared:
         await session.with_document_locked(_tell, session.document, begun)
         self._pages.append(_Page(context, session, begun, time.monotonic()))
 
+    async def finish(self) -> bool:
+        """Render what the browser is sent first, of one page that is drawn by now; whether there was one."""
+        drawn = (page.session for page in self._pages if page.drawn())
+        session = next((each for each in drawn if not rendered.is_rendered(each)), None)
+        if session is not None:
+            await session.with_document_locked(rendered.render, session, self._server)
+        return session is not None
+
     async def take(self, page: Any) -> ServerSession | None:
         """A page for the request of this handler, if one is ripe."""
         request = page.request
         if not self._pages or any(name in request.arguments or name in request.headers for name in NAMED):
             return None
         first = self._pages[0]
-        ripe = first.begun.ready() and time.monotonic() - first.built >= RIPE_S
-        if first.context is not page.application_context or not ripe:
+        if first.context is not page.application_context or not first.drawn():
             return None
         session = self._pages.popleft().session
         self._sign_over(session, request, page._generate_token_payload())

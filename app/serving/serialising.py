@@ -25,15 +25,8 @@ def values_that_were_set(
     """As the method of Bokeh that it stands in for, which asks for the value first and whether it is wanted second."""
     if include_defaults or include_undefined:
         return _with_defaults(self, query, include_defaults=include_defaults, include_undefined=include_undefined)
-    themed = self.themed_values() or {}
-    chosen = {*self._property_values, *self._unstable_default_values, *themed}
-    found = {}
-    for name in self.properties(_with_props=True):
-        if name not in chosen or not query(descriptor := self.lookup(name)):
-            continue
-        value = descriptor.get_value(self)
-        # A container that nobody changed is a default as well.
-        unchanged = isinstance(value, PropertyValueContainer) and name in self._unstable_default_values
-        if name in themed or not unchanged:
-            found[name] = value
-    return found
+    # A container that nobody changed is a default as well.
+    made = {name for name, value in self._unstable_default_values.items() if isinstance(value, PropertyValueContainer)}
+    chosen = {*self._property_values, *self._unstable_default_values} - made | set(self.themed_values() or ())
+    wanted = {name: self.lookup(name) for name in self.properties(_with_props=True) if name in chosen}
+    return {name: descriptor.get_value(self) for name, descriptor in wanted.items() if query(descriptor)}
