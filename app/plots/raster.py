@@ -16,6 +16,7 @@ from bokeh.models import (
     ColumnDataSource,
     CustomJSHover,
     CustomJSTickFormatter,
+    FixedTicker,
     HoverTool,
     LinearColorMapper,
     Range1d,
@@ -109,7 +110,7 @@ def make_raster(title: str, scale: Scale, ranges: tuple[Range1d, Range1d], first
     plot.add_tools(box)
     plot.toolbar.active_drag = box
     plot.grid.visible = False
-    plot.yaxis.visible = first
+    plot.yaxis.visible, plot.yaxis.ticker = first, FixedTicker()  # the ticker most recordings need, see set_ticks
     plot.add_layout(_colour_bar(scale), "below")
     return Raster(plot, image, strips, rows, scale, box)
 
