@@ -29,6 +29,8 @@ class Limits:
     queue: float = math.inf  # turns at the model that wait, of all visitors
     idle_seconds: float = math.inf  # without a message from the browser
     address_chars: float = math.inf
+    pictures_per_second: float = math.inf  # of one visitor, in the long run
+    pictures_at_once: int = 12  # before that counts: a minute of thoughtful clicks, or a drag through trials
     messages_per_second: float = math.inf  # from one browser, in the long run
     burst: int = 60  # messages at once before that counts; dragging a slider sends twenty a second
 
@@ -46,6 +48,7 @@ IN_CLASS = Limits(
     queue=64,
     idle_seconds=30 * 60,
     address_chars=2048,
+    pictures_per_second=1,
     messages_per_second=4,
 )
 LIMITS = IN_CLASS if CLASS else Limits()

@@ -111,6 +111,11 @@ def part(spec: Spec, names: Iterable[str]) -> Spec:
     return Spec(**{name: getattr(spec, name) for name in names})
 
 
+def picture_key(spec: Spec) -> Spec:
+    """The part of a spec that a picture depends on."""
+    return part(spec, ("session", "model", "trial", "sort", "hide"))
+
+
 # --- text of one field ------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,8 @@ import param
 
 from .gate import Turns
 from .limits import LIMITS
-from .spec import HAND, Hide, Spec, part
+from .pace import Pace
+from .spec import HAND, Hide, Spec, part, picture_key
 from .work import Job, View, Work
 
 log = logging.getLogger(__name__)
@@ -27,17 +28,11 @@ MAX_UNDO = 200
 SHOW_EVERY = 0.25  # s between the results of a job that are shown: drawing tables more often would be all one does
 _UNDONE = ("session", "model", "trial", "sort", "neuron", "hide")  # looking at another page or tab is no act to undo
 _DRAGGED = ({"trial"}, {"neuron"})  # a drag through these is one step of undo
-_PICTURE = ("session", "model", "trial", "sort", "hide")
 _SCORES = ("session", "model", "hide")
 
 
 class _BrokenOff(Exception):  # noqa: N818 (no error: the visitor chose something else)
     """What was being computed is not wanted any more."""
-
-
-def picture_key(spec: Spec) -> Spec:
-    """The part of a spec that a picture depends on."""
-    return part(spec, _PICTURE)
 
 
 class State(param.Parameterized):
@@ -63,6 +58,7 @@ class State(param.Parameterized):
         self._made: dict[str, Spec] = {}
         self._failed: Spec | None = None  # of the last picture: its scores are not asked for
         self._closed = False
+        self._pace = Pace(LIMITS.pictures_per_second, LIMITS.pictures_at_once)
         self._behind: asyncio.Future | None = None  # what a picture need not wait for
         self._tasks: set[asyncio.Task] = set()
 
@@ -180,10 +176,16 @@ class State(param.Parameterized):
     async def _follow(self) -> None:
         try:
             await asyncio.sleep(0)  # let a burst of choices end before the newest is read
-            while not self._closed and (name := self._missing()):
+            while name := await self._next():
                 await self._make(name, self._wanted()[name])
         finally:
             self.working = False
+
+    async def _next(self) -> str | None:
+        """What to make next; who clicks without a pause gets pictures of the newest choices only."""
+        if self._missing() == "picture":
+            await asyncio.sleep(self._pace.wait())
+        return None if self._closed else self._missing()
 
     async def _make(self, name: str, key: Spec) -> None:
         self._made[name] = key  # also when it fails: the same failure would come again

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from dataclasses import replace
 
 from app import state as state_module
 from app.gate import GATE
-from app.spec import HAND, Hide, Spec
-from app.state import State, picture_key
+from app.limits import Limits
+from app.spec import HAND, Hide, Spec, picture_key
+from app.state import State
 from app.work import View, Work
 
 
@@ -72,6 +74,22 @@ def test_a_burst_of_choices_is_one_inference():
         await settled(state)
         assert [spec.trial for spec in fake.pictures] == [49]
         assert state.picture.trial == 49
+
+    run(scenario)
+
+
+def test_in_a_class_who_never_stops_clicking_gets_few_pictures_and_at_last_the_right_one(monkeypatch):
+    monkeypatch.setattr(state_module, "LIMITS", Limits(pictures_per_second=5, pictures_at_once=3))
+
+    async def scenario(fake):
+        state, begun = State(fake.work()), time.monotonic()
+        for trial in range(100):
+            state.go(trial=trial)
+            await asyncio.sleep(0.005)
+        spent = time.monotonic() - begun
+        await settled(state)
+        assert 3 <= len(fake.pictures) <= 3 + 5 * spent + 2 < 100
+        assert state.picture.trial == 99
 
     run(scenario)
 

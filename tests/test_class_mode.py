@@ -24,10 +24,10 @@ from tornado.ioloop import IOLoop
 from app import garbage
 from app.gate import BUSY, Gate, Turns
 from app.limits import IN_CLASS, Limits
+from app.pace import Pace
 from app.serving import socket
 from app.serving.admission import GRACE_S, LONGEST_LINE, MOST_PAGES, PROMISE_S, SEEN_S, Admission
 from app.serving.gatekeeper import guarded
-from app.serving.socket import Pace
 from mtm_core import __main__ as command_line
 from mtm_core import serve
 
@@ -279,7 +279,7 @@ def test_the_limits_of_a_class_are_those_that_were_agreed():
 
 def test_alone_nothing_is_limited():
     limits = Limits()
-    own = ("burst", "pages_ahead", "rest_seconds", "show_seconds")
+    own = ("burst", "pages_ahead", "pictures_at_once", "rest_seconds", "show_seconds")
     assert {getattr(limits, name) for name in vars(limits) if name not in own} == {float("inf")}
     assert limits.rest_seconds == limits.show_seconds == 0
     assert limits.pages_ahead == 0 < IN_CLASS.pages_ahead <= IN_CLASS.visitors

@@ -201,7 +201,7 @@ class Gatekeeper(BokehTornado):
         lull = READING_S if self._sockets else LULL_S
         if time.monotonic() - max(self._asked, heard) < lull or not GATE.idle:
             return
-        if sweep():
+        if sweep() or not self.prepared.most:
             return
         room = self.admission.places - self.admission.visitors - len(self.prepared)
         try:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,28 +11,12 @@ from bokeh.protocol.exceptions import ProtocolError
 from bokeh.util.token import check_token_signature, get_session_id
 
 from ..limits import HOSTS, LIMITS
+from ..pace import Pace
 from .headers import Headed
 
 MOST_CONNECTIONS = 4  # of one session; a browser opens one
 FRAMES = 3  # of the smallest message
 ORIGINS = frozenset(f"{scheme}://{host}" for scheme in ("http", "https") for host in HOSTS)
-
-
-class Pace:
-    """A bucket of messages: a burst at once, then so many per second."""
-
-    def __init__(self, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate, self._burst, self._clock = per_second, burst, clock
-        self._left, self._at = float(burst), clock()
-
-    def wait(self) -> float:
-        """Take one message; seconds to wait before it is handled."""
-        if math.isinf(self._rate):
-            return 0.0
-        now = self._clock()
-        self._left = min(self._burst, self._left + (now - self._at) * self._rate) - 1
-        self._at = now
-        return max(0.0, -self._left / self._rate)
 
 
 class GuardedSocket(Headed):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import panel as pn
 
 from ...compute import LeakRow
-from ...state import State, picture_key
+from ...spec import picture_key
+from ...state import State
 from ...work import Job
 from ..parts import TABLE_STYLE, Announce, button, card, follow, prose, table
 
