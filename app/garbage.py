@@ -1,4 +1,4 @@
-"""When Python looks for objects that only refer to each other.
+"""When Python looks for objects that only refer to each other, and when free memory goes back to the system.
 
 A page is made of many small objects, of which most live as long as their visitor. Python would look so often that it
 took a sixth of the time of building a page, and Bokeh looks whenever somebody leaves: a second in which a class waits.
@@ -8,6 +8,7 @@ for anything or when enough of it is there.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 from types import SimpleNamespace
 
@@ -42,3 +43,11 @@ def sweep() -> bool:
     if found:
         gc.collect()
     return found
+
+
+def give_back() -> None:
+    """Give free memory back to the system; a few milliseconds. glibc by itself does so at the end of its heap only."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, TypeError, OSError):  # another C library
+        pass

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ from app.pace import Pace
 from app.serving import socket
 from app.serving.admission import GRACE_S, LONGEST_LINE, MOST_PAGES, PROMISE_S, SEEN_S, Admission
 from app.serving.gatekeeper import guarded
+from app.serving.pages import memory_mb
 from mtm_core import __main__ as command_line
 from mtm_core import serve
 
@@ -283,6 +285,23 @@ def test_alone_nothing_is_limited():
     assert {getattr(limits, name) for name in vars(limits) if name not in own} == {float("inf")}
     assert limits.rest_seconds == limits.show_seconds == 0
     assert limits.pages_ahead == 0 < IN_CLASS.pages_ahead <= IN_CLASS.visitors
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep free memory in other ways")
+def test_free_memory_goes_back_to_the_system_even_below_what_is_in_use():
+    blocks = [bytearray(50_000) for _ in range(2_000)]  # 100 MB
+    last = blocks.pop()  # the heap cannot shrink below it
+    blocks.clear()
+    garbage.give_back()
+    before = memory_mb()
+    blocks = [bytearray(50_000) for _ in range(2_000)]
+    full, last = memory_mb(), blocks.pop()
+    blocks.clear()
+    garbage.give_back()
+    assert full - before > 80 and memory_mb() - before < 20 and len(last) == 50_000
 
 
 # --- a socket that closes ---------------------------------------------------------------------------------------------

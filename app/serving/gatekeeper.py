@@ -19,7 +19,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import PeriodicCallback
 from tornado.web import RequestHandler
 
-from ..garbage import sweep
+from ..garbage import give_back, sweep
 from ..gate import GATE
 from ..limits import HOSTS, KEY, LIMITS
 from .admission import Admission
@@ -29,7 +29,7 @@ from .prepared import Prepared
 from .socket import GuardedSocket
 
 log = logging.getLogger(__name__)
-IDLE_CHECK_MS = 30_000
+IDLE_CHECK_MS, GIVE_BACK_MS = 30_000, 5_000
 # Nobody has asked for anything for so long: time to build a page ahead. Longer while somebody looks at a page.
 LULL_S, READING_S, LULL_CHECK_MS = 2.0, 20.0, 100
 KEY_NAME = "key"  # in the address that a desktop opens
@@ -100,7 +100,8 @@ class Gatekeeper(BokehTornado):
         super().__init__(applications, extra_patterns=[*ours, *(extra_patterns or [])], **options)
         self.prepared = Prepared(self, LIMITS.pages_ahead)
         self._asked = time.monotonic()  # when somebody last asked for anything
-        self._checks = PeriodicCallback(self._close_idle, IDLE_CHECK_MS), PeriodicCallback(self._prepare, LULL_CHECK_MS)
+        periods = {self._close_idle: IDLE_CHECK_MS, self._prepare: LULL_CHECK_MS, give_back: GIVE_BACK_MS}
+        self._checks = [PeriodicCallback(check, period) for check, period in periods.items()]
 
     def start(self) -> None:
         super().start()
@@ -207,6 +208,7 @@ class Gatekeeper(BokehTornado):
         try:
             if not await self.prepared.finish() and room > 0:
                 await self.prepared.build(self._applications.values())
+                give_back()
         except Exception:  # pages are built when they are asked for, and the failure is told to who asks
             self.prepared.most = 0
             log.exception("no pages are built ahead")
