@@ -26,9 +26,9 @@ from mtm_core.predict import predict, to_batch
 # --- the model --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["prompted", "not prompted"])
+@pytest.fixture(scope="module", params=[{}, {"prompted": False}, {"hidden_signal": False}], ids=str)
 def model(request):
-    return small_model(TRIALS, prompted=request.param)
+    return small_model(TRIALS, **request.param)
 
 
 @pytest.mark.parametrize("bf16", [False, True], ids=["float32", "bfloat16"])

@@ -206,13 +206,15 @@ def test_fine_tuning_the_stitcher_alone_leaves_the_trunk_bit_for_bit(pretrained,
 
 def test_a_bare_trunk_is_written_fine_tuned_and_compared(tmp_path):
     trunk, tuned = tmp_path / "trunk", tmp_path / "tuned"
-    assert pretrain(trunk, "--sessions", "simulated-3", "simulated-4", "--trunk", "--tokens", "ndt2") == 0
+    options = ("--trunk", "--tokens", "ndt2", "--no-hidden-signal")
+    assert pretrain(trunk, "--sessions", "simulated-3", "simulated-4", *options) == 0
     bare = load_checkpoint(trunk)
     assert bare.session_ids == bare.unit_ids == () and bare.manifest["data"] == []
     assert [about["session"] for about in bare.manifest["pretrained_on"]] == ["simulated-3", "simulated-4"]
     assert tune(trunk, tuned, "--session", "simulated-2", "--compare") == 0
     one, scratch = load_checkpoint(tuned), load_checkpoint(tuned / finetune.FROM_SCRATCH)
     assert one.model.config == scratch.model.config == bare.model.config and one.model.config.patch_neurons == 128
+    assert not (one.model.config.hidden_signal or one.model.units.hidden_signal.any())
     assert one.manifest["origin"] and not scratch.manifest["origin"]
     assert one.manifest["training"]["steps_done"] == scratch.manifest["training"]["steps_done"] == 3
     trials = open_session("simulated-2").align(window=(0.0, 0.4), bin_size=0.1).select("test")

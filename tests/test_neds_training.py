@@ -415,6 +415,7 @@ def test_the_simulated_sessions_are_trained_in_one_direction_and_as_a_bare_trunk
         ((*DATA, "--schemes", "encoding"), "scheme 'encoding' is none of this model's; choose from neuron, "),
         ((*SMALL, "--tokens", "ndt2"), "switches of MtM"),
         ((*SMALL, "--no-prompt"), "switches of MtM"),
+        ((*SMALL, "--no-hidden-signal"), "switches of MtM"),
     ],
 )
 def test_options_of_the_other_model_are_refused(options, sentence, capsys, tmp_path):

@@ -38,7 +38,7 @@ CASES = {
     "two sessions": (SESSIONS, CONFIG, MODEL),
     "rows only": (SESSIONS, replace(CONFIG, trunk_learning_rate=0.0), MODEL),
     "one trial for two processes": ([LONE], CONFIG, MODEL),
-    "patches, no prompt": (SESSIONS, CONFIG, replace(MODEL, patch_neurons=3, prompted=False)),
+    "patches, no prompt": (SESSIONS, CONFIG, replace(MODEL, patch_neurons=3, prompted=False, hidden_signal=False)),
     "spikes and behavior": (
         BEHAVING,
         replace(CONFIG, schemes=NEDS_SCHEMES),

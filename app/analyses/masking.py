@@ -132,7 +132,7 @@ def _read(model: MtM, batch: Batch, hidden: torch.Tensor) -> Read:
     mean = units.mean[rows]
     visible = torch.where(hidden, mean, batch.counts.float())
     # Visible entries at their mean say nothing, so what is left is the signal of the hidden ones; and the other way.
-    signal = model.embed(mean.expand_as(visible), hidden, rows)
+    signal = model.embed(mean.expand_as(visible), hidden, rows) if model.config.hidden_signal else None
     said = model.embed(visible, torch.zeros_like(hidden), rows)
     values = units.deviation(visible, rows)
     one_more = units.deviation((mean + 1).expand_as(visible), rows)[0, 0] * units.input[rows].norm(dim=1)
@@ -140,7 +140,7 @@ def _read(model: MtM, batch: Batch, hidden: torch.Tensor) -> Read:
     lengths = units.hidden_signal[rows[ever]].norm(dim=1)
     return Read(
         values=_array(values[0]),
-        signal=_array(signal[0].flatten(0, 1)),
+        signal=None if signal is None else _array(signal[0].flatten(0, 1)),
         said=_array(said[0].flatten(0, 1)),
         hidden_length=float(lengths.mean()) if len(lengths) else 0.0,
         spike_length=float(one_more.mean()),

@@ -48,5 +48,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     """What a new model is made of."""
     parser.add_argument("--preset", choices=PRESETS, default="small", help="settings by name (default: %(default)s)")
     parser.add_argument("--tokens", choices=("ndt1", "ndt2"), default="ndt1", help="ndt2: patches of 128 neurons")
+    parser.add_argument(
+        "--no-hidden-signal", action="store_true", help="no learned vector for a hidden neuron; better with few steps"
+    )
     parser.add_argument("--width", type=int, help="channels of the model (default: the preset's)")
     parser.add_argument("--layers", type=int, help="transformer blocks (default: the preset's)")

@@ -17,6 +17,8 @@ from ..training.presets import BY_MODEL, Preset
 from .recordings import open_trials, refuse_twins
 from .running import Job, train
 
+SWITCHES = "--tokens, --no-prompt and --no-hidden-signal"
+
 
 def preset_of(options: argparse.Namespace) -> Preset:
     return BY_MODEL[getattr(options, "model", "mtm")][options.preset]
@@ -26,12 +28,14 @@ def model_settings(options: argparse.Namespace) -> MtMConfig | NedsConfig:
     """The preset's model with what the options change; raises ValueError for what the model has no switch for."""
     base = preset_of(options).model
     size = {"width": options.width, "n_layers": options.layers}
-    if isinstance(base, NedsConfig) and (options.tokens != "ndt1" or options.no_prompt):
-        raise ValueError("--tokens and --no-prompt are switches of MtM; leave them out with --model neds")
+    if isinstance(base, NedsConfig) and (options.tokens != "ndt1" or options.no_prompt or options.no_hidden_signal):
+        raise ValueError(f"{SWITCHES} are switches of MtM; leave them out with --model neds")
     if options.tokens == "ndt2":
         size["patch_neurons"] = PATCH_NEURONS
     if options.no_prompt:
         size["prompted"] = False
+    if options.no_hidden_signal:
+        size["hidden_signal"] = False
     return replace(base, **{name: value for name, value in size.items() if value is not None})
 
 

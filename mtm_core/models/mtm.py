@@ -8,7 +8,8 @@ NeurIPS 2024, arXiv 2407.14668, sections 3.1 to 3.3; the architecture is Neural 
 
 Deviations, each for one reason:
 * The paper writes 0 for hidden entries, which is also what a silent neuron shows. Here inputs are counts minus the
-  training mean, so that 0 says "no news", and every hidden neuron adds a learned vector of its own.
+  training mean, so that 0 says "no news", and every hidden neuron adds a learned vector of its own, unless that is
+  switched off (`hidden_signal`): with few steps per neuron it costs more than it tells.
 * One table row per neuron replaces a matrix per session (stitcher.py).
 * Prompt and session tokens read no bins in causal mode. In the released code they read all of them and every bin reads
   the tokens, so from the second layer on a bin can see its own future.
@@ -40,6 +41,7 @@ class MtMConfig(TransformerConfig):
     """Size and switches of the model."""
 
     prompted: bool = True  # False: the ablation "MtM not prompted"
+    hidden_signal: bool = True  # False: a hidden count says no more than one at the training mean
     patch_neurons: int = 0  # neurons per token: 0 all of a bin (NDT1), 128 as in NDT2
 
     def __post_init__(self) -> None:
@@ -76,6 +78,7 @@ class MtM(AnimalTables):
         nn.init.zeros_(self.session.weight)  # a session starts as the average session
         nn.init.normal_(self.prompt.weight, std=0.1)
         self.prompt.requires_grad_(config.prompted)
+        self.units.hidden_signal.requires_grad_(config.hidden_signal)  # it starts at 0
         if config.patch_neurons:
             self.patch = nn.Embedding(MOST_PATCHES, config.width)
             nn.init.normal_(self.patch.weight, std=0.1)

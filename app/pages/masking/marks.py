@@ -47,7 +47,7 @@ def _meanings(step: str, colours: Look) -> tuple[dict[str, tuple[str, str]], str
             },
             strip,
         ),
-        "read": ({"seen": plain, "hidden: here stands the learned signal": grey}, SHARED),
+        "read": ({"seen": plain, "hidden: no count is read": grey}, SHARED),
         "tokens": ({}, f"one color scale for all pictures · S: recording, P: prompt · {STIMULUS}"),
         "attention": ({"may not be read": grey}, f"S: recording, P: prompt · {STIMULUS}"),
         "rates": ({"seen": plain, "hidden": ramp}, strip),

@@ -77,6 +77,8 @@ _KINDS = {"seen": "seen", "scored": "hidden and scored", "unscored": "hidden but
 def read(picture: Picture, inside: Inside) -> str:
     total, lost = int(picture.counts.sum()), int(picture.counts[picture.hidden].sum())
     kept = f"Of {count(total, 'spike')} the model sees {total - lost:,}; {lost:,} are hidden."
+    if inside.read.signal is None and not inside.released:
+        return f"{kept} This model has no signal for hidden: to it a hidden count is one that is not unusual."
     if inside.read.signal is None:
         return (
             f"{kept} These are the authors' weights: they read raw counts and write 0 for hidden, so that hidden and "
