@@ -1,7 +1,8 @@
 """When Python looks for objects that only refer to each other, and when free memory goes back to the system.
 
 A page is made of many small objects, of which most live as long as their visitor. Python would look so often that it
-took a sixth of the time of building a page, and Bokeh looks whenever somebody leaves: a second in which a class waits.
+took a sixth of the time of building a page, and Bokeh and, some seconds later, Panel look whenever somebody leaves: a
+second in which a class waits.
 So they look seldom, pass over what the server itself is made of, and what visitors left is looked for when nobody asks
 for anything or when enough of it is there.
 """
@@ -13,6 +14,7 @@ import gc
 from types import SimpleNamespace
 
 from bokeh.document import document as bokeh_document
+from panel.io import document as panel_document
 
 SELDOM = (50_000, 20, 20)  # new objects until the collector looks at the young ones; then the older ones
 MOST_LEFT = 16  # pages of visitors who left: some 100 MB
@@ -25,7 +27,8 @@ def look_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*SELDOM)
-    bokeh_document.gc = SimpleNamespace(collect=lambda: None)
+    for module in (bokeh_document, panel_document):
+        module.gc = SimpleNamespace(collect=lambda: None)
 
 
 def page_left() -> None:

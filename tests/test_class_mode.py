@@ -20,6 +20,7 @@ from bokeh.protocol import Protocol
 from bokeh.server.connection import ServerConnection
 from bokeh.server.session import ServerSession
 from bokeh.server.views.ws import WSHandler
+from panel.io import document as panel_document
 from tornado.ioloop import IOLoop
 
 from app import garbage
@@ -338,23 +339,30 @@ def test_what_visitors_left_is_looked_for_in_a_lull_or_when_it_is_much(monkeypat
     assert len(looks) == 3
 
 
-def test_bokeh_does_not_look_whenever_somebody_leaves(monkeypatch):
+def of_bokeh() -> None:
+    ServerSession("anna", Document()).destroy()
+
+
+def of_panel() -> None:
+    panel_document._panel_last_cleanup = float("-inf")
+    panel_document._garbage_collect()  # Panel plans it for some seconds after a visitor has left
+
+
+@pytest.mark.parametrize("leave", [of_bokeh, of_panel])
+def test_nobody_looks_whenever_somebody_leaves(monkeypatch, leave):
     looks = []
     monkeypatch.setattr(gc, "collect", lambda: looks.append(1))
     monkeypatch.setattr(gc, "freeze", lambda: None)
     monkeypatch.setattr(gc, "set_threshold", lambda *_: None)
-    monkeypatch.setattr(garbage.bokeh_document, "gc", gc)  # put back afterwards
+    monkeypatch.setattr(panel_document, "_panel_last_cleanup", 0)
+    for module in (garbage.bokeh_document, panel_document):  # put back afterwards
+        monkeypatch.setattr(module, "gc", gc)
     leave()
     assert looks == [1]  # otherwise there is nothing left to replace
     garbage.look_seldom()
     looks.clear()
     leave()
     assert not looks
-
-
-def leave() -> None:
-    session = ServerSession("anna", Document())
-    session.destroy()
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
